@@ -1,0 +1,92 @@
+// Package sched holds packet schedulers: which subflow carries the next bytes.
+// A scheduler decides from a view and keeps no reference to it.
+package sched
+
+import (
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+)
+
+// MaxPaths is the most subflows of one connection.
+const MaxPaths = 32
+
+// Set is a set of paths by their index in View.Paths.
+type Set uint32
+
+// Of returns the set of one path.
+func Of(i int) Set { return 1 << uint(i) }
+
+// Has reports whether path i is in s.
+func (s Set) Has(i int) bool { return s&(1<<uint(i)) != 0 }
+
+// Source says which bytes a decision is about.
+type Source uint8
+
+// The sources.
+const (
+	New      Source = iota // bytes never sent, in order of the data sequence
+	Reinject               // bytes queued for reinjection
+	Copy                   // bytes that other paths carry, from Path.CopyNext on (redundant)
+)
+
+// Decision is what to send where.
+type Decision struct {
+	Paths Set
+	From  Source
+	Burst int // bytes that may go before the next question; 0: one segment
+}
+
+// Path is what a scheduler sees of one subflow that may carry data.
+type Path struct {
+	ID           int // ordinal of the subflow in its connection, stable
+	SRTT, RTTVar time.Duration
+	MinRTT       time.Duration
+	Cwnd         int    // bytes
+	InFlight     int    // bytes
+	Room         int    // bytes that may be sent now; 0: none
+	MSS          int    // bytes
+	Queued       int    // bytes bound to it and not sent
+	Pacing       uint64 // bytes/s, cwnd/SRTT where nothing paces
+	CAState      cc.State
+	LastRecv     clock.Instant // last segment received on it
+	LastData     clock.Instant // last segment with data or a new acknowledgment received on it
+	StaleCount   int
+	CopyNext     uint64 // stream offset of the next byte that a redundant copy on it would carry
+	Backup       bool
+	Stale        bool
+	RTOs         int // consecutive expiries of its retransmission timer
+}
+
+// View is the state of a connection at the time of a decision.
+type View struct {
+	Now            clock.Instant
+	Paths          []Path
+	Queued         int           // bytes never sent that wait in the send buffer
+	ReinjectLen    int           // bytes queued for reinjection
+	ReinjectSent   Set           // paths that already carried the head of the reinjection queue
+	Window         int           // bytes that the connection's send window still allows
+	HeadAge        time.Duration // age of the oldest byte not DATA_ACKed
+	HeadCarriers   Set           // paths that carried it
+	LastPaths      Set           // of the last decision
+	SndUna, SndNxt uint64        // stream offsets
+}
+
+// Scheduler decides for one connection and may keep state.
+type Scheduler interface {
+	// Next picks paths with Room > 0 (or, for depth schedulers, room to bind);
+	// false: send nothing now.
+	Next(v *View) (Decision, bool)
+	// Sent tells that n bytes went to the path with this ID.
+	Sent(path, n int)
+	// Depth is how many bytes may be bound to p ahead of its cwnd; 0: late binding.
+	Depth(p *Path) int
+}
+
+// Lookup returns a new scheduler by name; false: no such scheduler.
+func Lookup(name string) (Scheduler, bool) {
+	switch name {
+	}
+	return nil, false
+}

@@ -1,0 +1,125 @@
+// Package tcp is one TCP connection (RFC 9293, 7323, 2018, 6675, 8985, 6298,
+// 5681, 6937, 5961), as an MPTCP subflow or alone. It holds no payload and reads
+// no clock; what it carries is behind Upper.
+package tcp
+
+import (
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/wire"
+)
+
+// Config is what one connection is told; zero values are the defaults.
+type Config struct {
+	CongestionControl string        // "" is cubic
+	InitialCwnd       int           // segments; 0 is 10 (RFC 6928)
+	RTOMin            time.Duration // 0 is 200 ms (Linux): RTO = SRTT + max(4 RTTVAR, RTOMin)
+	RTOMax            time.Duration // 0 is 120 s (Linux)
+	SYNRetries        int           // 0 is 6 (tcp_syn_retries); negative: none
+	SYNACKRetries     int           // 0 is 5
+	Retries2          int           // 0 is 15 (tcp_retries2)
+	NoSACK            bool
+	NoTimestamps      bool
+	NoWindowScaling   bool
+	WScale            int           // shift to offer; 0 derives it from the receive buffer bound MaxWindow
+	MaxWindow         int           // largest receive window in bytes ever to advertise; 0 is 6 MiB
+	NoDelay           bool          // TCP_NODELAY
+	KeepaliveIdle     time.Duration // 0: no keepalive
+	KeepaliveInterval time.Duration // 0 is 75 s
+	KeepaliveProbes   int           // 0 is 9
+	UserTimeout       time.Duration // 0: none (TCP_USER_TIMEOUT)
+	TimeWait          time.Duration // 0 is 60 s (Linux)
+	FinTimeout        time.Duration // 0 is 60 s (tcp_fin_timeout), for orphans in FIN-WAIT-2
+	TTL               uint8         // 0 is 64
+	TOS               uint8
+}
+
+// Params is what distinguishes one connection from another.
+type Params struct {
+	Config        *Config
+	Local, Remote netip.AddrPort
+	ISS           wire.Seq // by RFC 6528, chosen by the stack
+	TSOffset      uint32   // added to the timestamp clock (milliseconds)
+	MTU           int      // of the link: MSS = MTU - 40 or - 60
+	Family        cc.Family
+}
+
+// State is a state of the TCP state machine (RFC 9293, 3.3.2), with the numbers of Linux.
+type State uint8
+
+// The states.
+const (
+	StateEstablished State = iota + 1
+	StateSYNSent
+	StateSYNReceived
+	StateFINWait1
+	StateFINWait2
+	StateTimeWait
+	StateClosed
+	StateCloseWait
+	StateLastAck
+	StateListen
+	StateClosing
+)
+
+// Info is what tcp_info shows, under its names, in Go spelling. Times are
+// durations, sizes bytes unless a comment says segments.
+type Info struct {
+	State           State
+	CAState         cc.State
+	Retransmits     int // consecutive, of the oldest segment
+	Backoff         int
+	RTO, ATO        time.Duration
+	SndMSS, RcvMSS  int
+	Unacked         int // segments
+	Sacked          int // segments
+	Lost            int // segments
+	Retrans         int // segments in flight again
+	RTT, RTTVar     time.Duration
+	MinRTT          time.Duration
+	SndSSThresh     int // segments
+	SndCwnd         int // segments
+	RcvSSThresh     int
+	TotalRetrans    uint64 // segments
+	PacingRate      uint64 // bytes/s
+	DeliveryRate    uint64 // bytes/s
+	BytesSent       uint64 // payload, with retransmissions
+	BytesRetrans    uint64
+	BytesAcked      uint64
+	BytesReceived   uint64
+	SegsOut, SegsIn uint64
+	DSACKDups       uint64
+	ReordSeen       uint64
+	SndWnd, RcvWnd  int
+	LastDataSent    time.Duration // since
+	LastDataRecv    time.Duration
+	LastAckRecv     time.Duration
+}
+
+/*
+Conn is the connection. Its methods:
+
+	Connect(now, Params, Upper) *Conn                  // active open: the SYN goes out with the next Output
+	Accept(now, Params, Upper, syn *wire.Segment) *Conn // passive open from a SYN: SYN-RECEIVED, SYN/ACK with the next Output
+
+	Segment(now, *wire.Segment)   // a segment of this connection arrived
+	Advance(now); Deadline() clock.Instant
+	Output(now, b) (n int, ok bool)
+	                              // one IP packet that TCP itself owes: SYN, ACK, FIN, RST, retransmission, probe
+	Room(now) int                 // bytes of one new segment that cwnd, peer's window, pacer and probe credit
+	                              // (limited transmit, TLP) allow now; 0: none. At most one MSS less options.
+	Send(now, n int, b []byte) int // writes one IP packet with n <= Room new bytes at SndNxt; returns its length
+	AckNow()                      // an ACK goes out with the next Output, with or without news (window update, signal)
+	Close()                       // FIN after everything that Unsent reports has been sent
+	Abort(reason wire.RstReason)  // RST, with MP_TCPRST if the upper's Options adds it
+	ICMP(now, *wire.ICMP)
+	SndNxt, SndUna, RcvNxt() wire.Seq // ssn: relative
+	SndWndEnd() wire.Seq          // ssn: right edge of the peer's window as it said (a subflow's own)
+	SetMTU(n); MSS() int
+	Flow() *cc.Flow; State() State; Err() error; Info(now) Info
+	RTO() time.Duration
+	Penalise(now)                 // halve cwnd (NSDI'12)
+	LastAckSegment... none: the upper sees segments in HandleOptions.
+*/
