@@ -39,8 +39,8 @@ type eventInfo struct {
 	info  mptcp.Info
 }
 
-// finished reports whether both ends are over. Only between turns, or in virtual time.
-func (e *end) finished() bool { return e.meter.Finished != clock.Never }
+// ends returns both ends of the flow.
+func (f *flow) ends() [2]*end { return [2]*end{&f.client, &f.server} }
 
 // receives reports whether the end gets bytes that the workload counts.
 func (f *flow) receives(e *end) bool {

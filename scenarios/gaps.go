@@ -23,7 +23,6 @@ type gapWindow struct {
 	met      bool          // the flow was running
 	start    clock.Instant
 	end      clock.Instant
-	path     string // that carried the byte which ended the gap
 }
 
 func (w *gapWindow) gap() time.Duration { return w.end.Sub(w.start) }
@@ -39,12 +38,12 @@ func (g *gapTracker) mark(now clock.Instant, event string) {
 	g.windows = append(g.windows, gapWindow{event: event, from: now, to: clock.Never})
 }
 
-// progress tells of new in-order bytes that arrived over path.
-func (g *gapTracker) progress(now clock.Instant, path string) {
+// progress tells of new in-order bytes.
+func (g *gapTracker) progress(now clock.Instant) {
 	if g.last == clock.Never {
 		g.last = now
 	}
-	g.close(now, path)
+	g.close(now)
 	g.last = now
 }
 
@@ -54,13 +53,13 @@ func (g *gapTracker) finish() { g.ended = true }
 // cut ends a flow that never got its last byte: what it waited for counts.
 func (g *gapTracker) cut(now clock.Instant) {
 	if !g.ended && g.last != clock.Never {
-		g.close(now, "")
+		g.close(now)
 	}
 	g.ended = true
 }
 
 // close ends the interval from g.last to now in every window that it meets.
-func (g *gapTracker) close(now clock.Instant, path string) {
+func (g *gapTracker) close(now clock.Instant) {
 	if g.ended {
 		return
 	}
@@ -70,7 +69,7 @@ func (g *gapTracker) close(now clock.Instant, path string) {
 			break
 		}
 		if !w.met || now.Sub(g.last) > w.gap() {
-			w.start, w.end, w.path = g.last, now, path
+			w.start, w.end = g.last, now
 		}
 		w.met = true
 	}
