@@ -30,9 +30,12 @@ func (c *Conn) Close() {
 // Orphan says that nobody will read from or write to the connection again: after
 // Close, FIN-WAIT-2 is then bounded by FinTimeout, retransmissions are fewer, and
 // data that arrives is answered by a RST.
-func (c *Conn) Orphan(now clock.Instant) {
-	c.orphan = true
-	if c.state == StateFINWait2 {
+func (c *Conn) Orphan() { c.orphan = true }
+
+// boundOrphan starts the timer of an orphan in FIN-WAIT-2, whose peer may never
+// close.
+func (c *Conn) boundOrphan(now clock.Instant) {
+	if c.orphan && c.state == StateFINWait2 && !c.timers.Armed(timerLinger) {
 		c.timers.Set(timerLinger, now.Add(c.cfg.FinTimeout))
 	}
 }
@@ -115,9 +118,7 @@ func (c *Conn) finAcked(now clock.Instant) {
 	switch c.state {
 	case StateFINWait1:
 		c.state = StateFINWait2
-		if c.orphan {
-			c.timers.Set(timerLinger, now.Add(c.cfg.FinTimeout))
-		}
+		c.boundOrphan(now)
 	case StateClosing:
 		c.timeWait(now)
 	case StateLastAck:

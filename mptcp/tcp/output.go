@@ -45,6 +45,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 		return c.emitACK(now, b), true
 	}
 	c.checkPersist(now)
+	c.boundOrphan(now)
 	return 0, false
 }
 

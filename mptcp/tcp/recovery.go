@@ -49,7 +49,11 @@ func (c *Conn) detectLoss(now clock.Instant, a *ackEvent) {
 	}
 	if c.undoing && c.undoRetrans == 0 && a.dsack && f.State <= cc.Recovery {
 		// Every retransmission was answered by a D-SACK: none was needed (RFC 3708).
-		c.undo(f.State == cc.Recovery)
+		recovering := f.State == cc.Recovery
+		c.undo(recovering)
+		if recovering {
+			c.leftRecovery(now)
+		}
 	}
 	c.identifyLoss(now, a)
 	switch {
@@ -200,9 +204,6 @@ func (c *Conn) undo(forget bool) {
 	f.SSThresh = max(f.SSThresh, c.priorSSThresh)
 	c.ctrl.Undo(f)
 	c.undoing = false
-	if f.State == cc.Recovery && forget {
-		f.State = cc.Disorder
-	}
 }
 
 // beginReduction notes where cwnd stands and asks the controller for ssthresh.
@@ -310,12 +311,16 @@ func (c *Conn) enterLoss(now clock.Instant) {
 		c.ctrl.Event(f, now, cc.RTO)
 	}
 	f.Cwnd = b.pipe() + 1
+	before := f.State
 	f.State = cc.Loss
 	c.highSeq = c.sndNxt
 	c.tlpHigh = 0
 	c.owed.tlp, c.probeCredit = false, false
 	c.timers.Stop(timerReorder)
 	c.timers.Stop(timerTLP)
+	if before < cc.Recovery {
+		c.upper.Event(now, RecoveryEntered)
+	}
 }
 
 // markOversize deems lost what no longer fits the path: it is cut when it goes
