@@ -17,3 +17,5 @@ require (
 	gonum.org/v1/plot v0.17.0
 	gopkg.in/yaml.v3 v3.0.1
 )
+
+require github.com/ulikunitz/xz v0.5.17 // indirect
