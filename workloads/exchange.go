@@ -62,6 +62,9 @@ type ExchangeClient struct {
 // Conn returns the connection in use, or nil.
 func (c *ExchangeClient) Conn() Conn { return c.conn }
 
+// ResponseTimes returns the time of each response, in order.
+func (c *ExchangeClient) ResponseTimes() []time.Duration { return c.Times }
+
 // Stop ends the flow after the exchange under way.
 func (c *ExchangeClient) Stop() { c.Count = min(c.Count, len(c.Times)+1) }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"time"
 
 	"mptcplab/mptcp/clock"
 )
@@ -52,6 +53,15 @@ func (m *Meter) read(now clock.Instant, p []byte) {
 func (m *Meter) failed(err error) {
 	m.Errors++
 	m.Err = err
+}
+
+// Span is how long the end took, from connect or accept to its own end; false: it
+// is not over.
+func (m *Meter) Span() (time.Duration, bool) {
+	if m.Start == clock.Never || m.Finished == clock.Never {
+		return 0, false
+	}
+	return m.Finished.Sub(m.Start), true
 }
 
 // SHA256Sent returns the digest of the bytes that the socket accepted, in hex.
