@@ -1,6 +1,6 @@
 module mptcplab
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/containernetworking/plugins v1.9.1
