@@ -83,16 +83,15 @@ func (c *Conn) holdsPartial(more bool) bool {
 }
 
 // Send writes one IP packet with n <= Room new bytes at SndNxt to the front of b
-// and returns its length. It calls the upper's Options and Fill; n bytes count
-// as unsent until it returns.
+// and returns its length. It calls the upper's Plan for PSH, Options and Fill.
 func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	flags := wire.ACK
-	if unsent, push, _ := c.upper.Unsent(); push && unsent <= n {
-		flags |= wire.PSH
-	}
 	first := c.board.packets == 0
 	stamp := c.rate.sent(now, first)
 	ssn := c.sndNxt
+	if _, _, push := c.upper.Plan(ssn, n); push {
+		flags |= wire.PSH
+	}
 	length := c.emit(now, b, flags, ssn, n)
 	mss := c.MSS()
 	c.board.push(run{start: ssn, end: ssn.Add(n), mss: max(mss, 1), sentAt: now, rate: stamp})
