@@ -23,7 +23,7 @@ func Sum(b []byte, init uint32) uint32 {
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[40:48]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[48:56]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[56:64]), carry)
-		acc += carry // cannot overflow twice: the sum with carry is at most 2^64-1
+		acc += carry // cannot overflow: what is left beside a carry is at most 2^64-2
 		b = b[64:]
 	}
 	for len(b) >= 8 {
