@@ -107,8 +107,8 @@ func VerifyDSSChecksum(dsn DSN, ssn Seq, dataLen uint16, payloadSum uint32, chec
 	return fold(uint32(^want)+uint32(checksum)) == 0xffff
 }
 
-// replaceWord updates checksum c for a 16-bit word that changes from old to new
+// replaceWord updates checksum c for a 16-bit word that changes from was to is
 // (RFC 1624, equation 3).
-func replaceWord(c, old, new uint16) uint16 {
-	return ^fold(uint32(^c) + uint32(^old) + uint32(new))
+func replaceWord(c, was, is uint16) uint16 {
+	return ^fold(uint32(^c) + uint32(^was) + uint32(is))
 }
