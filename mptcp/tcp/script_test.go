@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -55,12 +56,14 @@ func (s *script) accept(text string) {
 }
 
 // established returns a connection after a passive handshake without timestamps
-// and with the options asked for; MSS is 1000 either way, windows are unscaled.
+// unless opts asks for them; MSS is 1000 either way, windows are unscaled, the
+// round trip of the handshake is 10 ms and the RTO thus 210 ms.
 func established(t *testing.T, cfg Config, opts string) *script {
 	t.Helper()
 	s := newScript(t, cfg)
 	s.accept("S 0:0(0) win 65535 <mss 1000" + opts + ">")
 	s.pending = nil
+	s.after(10 * time.Millisecond)
 	s.in(". 1:1(0) ack 1 win 65535")
 	s.state(StateEstablished)
 	s.quiet()
@@ -209,3 +212,11 @@ func (s *script) closed(err error, events ...Event) {
 		s.t.Fatal("a timer is still running")
 	}
 }
+
+// lit writes a literal with n bytes at seq, window 65535.
+func lit(flags string, seq wire.Seq, n int, ack wire.Seq) string {
+	return fmt.Sprintf("%s %d:%d(%d) ack %d", flags, seq, int(seq)+n, n, ack) + lits[flags == "P."]
+}
+
+// lits is what segments of the peer say besides: our own are not compared by it.
+var lits = map[bool]string{true: " win 65535", false: ""}
