@@ -120,7 +120,7 @@ func TestFINRetransmission(t *testing.T) {
 	s.outAfter(210*time.Millisecond, "F. 1:1(0) ack 1")
 	s.outAfter(420*time.Millisecond, "F. 1:1(0) ack 1")
 	s.outAfter(840*time.Millisecond, "F. 1:1(0) ack 1")
-	s.after(1600 * time.Millisecond)
+	s.after(1680 * time.Millisecond)
 	s.quiet()
 	s.closed(ErrTimedOut, TimedOut)
 }
