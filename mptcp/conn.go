@@ -35,7 +35,7 @@ type Conn struct {
 	raddr    netip.AddrPort
 
 	speech                 speech
-	keys                            // keys.go and handshake.go
+	keys                   // keys.go and handshake.go
 	family                 cc.Family
 	sched                  sched.Scheduler
 	plan                   plan // the scheduler's decision at hand
@@ -74,12 +74,12 @@ type Conn struct {
 
 // keys are the two ends' keys and what follows from them.
 type keys struct {
-	localKey, remoteKey   uint64
-	token, remoteToken    uint32
-	sndBase, rcvBase      wire.DSN // of stream offset 0: IDSN + 1
-	checksum              bool     // DSS checksums are used
-	denyJoin              bool     // the peer set flag C
-	synsSent              int
+	localKey, remoteKey uint64
+	token, remoteToken  uint32
+	sndBase, rcvBase    wire.DSN // of stream offset 0: IDSN + 1
+	checksum            bool     // DSS checksums are used
+	denyJoin            bool     // the peer set flag C
+	synsSent            int
 }
 
 // Dial begins a connection to raddr. laddr may be zero, or have port 0: the

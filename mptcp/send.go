@@ -12,16 +12,16 @@ import (
 // freed until [...] acknowledged at both connection level and subflow level"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 type sendWindow struct {
-	ring           window.Ring
-	una, nxt, end  uint64
-	edge           uint64 // right edge of the peer's window
-	limit, max     int    // of bytes not acknowledged; limit grows to max
-	pushAt         uint64 // end of the last write without MSG_MORE
-	more           bool
-	starved        bool // a write found no room: Writable is awaited
-	closed         bool // end is final
-	finSent        bool // a DATA_FIN went out
-	spare          [][]byte
+	ring          window.Ring
+	una, nxt, end uint64
+	edge          uint64 // right edge of the peer's window
+	limit, max    int    // of bytes not acknowledged; limit grows to max
+	pushAt        uint64 // end of the last write without MSG_MORE
+	more          bool
+	starved       bool // a write found no room: Writable is awaited
+	closed        bool // end is final
+	finSent       bool // a DATA_FIN went out
+	spare         [][]byte
 }
 
 // initialSendBuffer is where autotuning begins.
