@@ -29,6 +29,10 @@ func newStream(seed uint64, name string) stream {
 	return stream(h)
 }
 
+// Seed returns a seed of its own for the thing of that name under seed: the seed
+// tree of a run, in which a new branch changes no other.
+func Seed(seed uint64, name string) uint64 { return uint64(newStream(seed, name)) }
+
 // draw returns the n-th number of the stream.
 func (s stream) draw(n uint64) uint64 { return mix(uint64(s) + n*golden) }
 

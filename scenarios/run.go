@@ -58,14 +58,18 @@ func Run(ctx context.Context, file *spec.File, o Options) (*result.Result, error
 	if err != nil {
 		return nil, err
 	}
-	w, err := result.Create(o.Out, file.Resolved())
+	dir, err := result.Create(o.Out)
 	if err != nil {
 		return nil, errors.Join(err, fabric.close())
 	}
-	r := &runner{file: file, o: o, fabric: fabric, w: w, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
+	hash, err := dir.Scenario(file.Resolved())
+	if err != nil {
+		return nil, errors.Join(err, fabric.close())
+	}
+	r := &runner{file: file, o: o, fabric: fabric, dir: dir, hash: hash, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
 	r.all(ctx)
 	res := r.result(ctx)
-	return res, errors.Join(errors.Join(r.errs...), fabric.close(), w.Finish(res))
+	return res, errors.Join(errors.Join(r.errs...), fabric.close(), dir.Finish(res))
 }
 
 // fabric makes drivers for the runs of one file.
@@ -98,7 +102,8 @@ type runner struct {
 	file    *spec.File
 	o       Options
 	fabric  fabric
-	w       *result.Writer
+	dir     *result.Dir
+	hash    string       // of scenario.yaml
 	runs    []result.Run // by index in file.Runs; ID "" : not begun
 	sampled []samples
 	errs    []error
@@ -137,12 +142,14 @@ func (r *runner) one(ctx context.Context, i int) {
 		r.runs[i].Error = err.Error()
 		r.errs[i] = fmt.Errorf("run %s: %w", run.ID, err)
 	}
-	files, err := r.w.Run(i, run.ID, result.RunOptions{Interfaces: hostInterfaces(run), SnapLen: r.snapLen(), Capture: r.file.Capture.Captures})
+	captured := hostInterfaces(run)
+	files, err := r.dir.Run(run.ID, r.snapLen(), captured)
 	if err != nil {
 		fail(err)
 		return
 	}
 	x := newExperiment(run, expect.Instants(run.Expect), files)
+	x.keep(captured)
 	d, err := r.fabric.open(x)
 	if err != nil {
 		fail(errors.Join(err, files.Close()))
@@ -169,15 +176,15 @@ func ignore(err error, harmless ...error) error {
 	return err
 }
 
-// snapLen is how much of each packet is kept; negative: no capture.
+// snapLen is how much of each packet is kept.
 func (r *runner) snapLen() int {
 	switch r.o.Pcap {
 	case "all":
-		return 0
+		return result.CaptureAll
 	case "headers":
-		return 128
+		return result.CaptureHeaders
 	case "none":
-		return -1
+		return result.CaptureNone
 	}
 	return r.file.Capture.SnapLen
 }
@@ -234,7 +241,7 @@ func (s *Status) addPath(name string, bytes uint64) {
 func (r *runner) result(ctx context.Context) *result.Result {
 	res := &result.Result{
 		SchemaVersion: result.SchemaVersion, Name: r.file.Name, Description: r.file.Description, Source: r.file.Source,
-		ScenarioHash: r.file.Hash(), Seed: r.file.Seed, Fabric: r.o.Fabric, Impair: r.fabric.impair(), Version: r.o.Version,
+		ScenarioHash: r.hash, Seed: r.file.Seed, Fabric: r.o.Fabric, Impair: r.fabric.impair(), Version: r.o.Version,
 		Environment: r.fabric.environment(), Skipped: []result.Skipped{}, Runs: []result.Run{},
 		Interrupted: ctx.Err() != nil, Pass: true,
 	}

@@ -68,7 +68,7 @@ func (x *experiment) newStackHost(n *topology.Node) *stackHost {
 		},
 		Links: append([]mptcp.Link(nil), h.links...),
 		Seed:  seedOf(x.run.Seed, n.Name),
-		Trace: tracer{x, n.Name},
+		Trace: x.tracer(n.Name),
 	}
 	h.cc = env.Host.Default.TCP.CongestionControl
 	h.node = workloads.NewNode(mptcp.New(env), x.apps(n.Name)...)
@@ -258,6 +258,6 @@ func (d *virtualDriver) idle() bool {
 	return true
 }
 
-func (d *virtualDriver) fingerprint() string { return d.lab.Fingerprint() }
+func (d *virtualDriver) fingerprint() string { return fmt.Sprintf("%016x", d.lab.Fingerprint()) }
 
 func (d *virtualDriver) close() error { return nil }

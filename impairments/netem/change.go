@@ -29,7 +29,7 @@ func transition(installed, to []Qdisc) (steps []step, tree []Qdisc) {
 		return rebuild(tree), tree
 	}
 	parent := Root
-	for i := range max(len(installed), len(to)) {
+	for i := 0; i < max(len(installed), len(to)); i++ {
 		var q Qdisc
 		inPlace := false
 		switch {

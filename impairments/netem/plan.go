@@ -18,8 +18,6 @@ const (
 	// dummyRate in bit/s makes netem keep its send times in order and delays a
 	// full packet by 0.12 us.
 	dummyRate = 100_000_000_000
-	// minQueue is the least default queue, in full-sized packets.
-	minQueue = 20
 )
 
 // The places of a plan. Majors 8000 and above are the kernel's own.
@@ -33,8 +31,7 @@ const (
 // where the kernel takes one (0: none is given). An error wraps ErrInexpressible
 // if netem cannot do it, and names the reason.
 //
-// The default queue needs the link's round trip, of which a direction knows half:
-// it is taken as twice cfg.Delay. Who knows better says so in cfg.Queue.
+// The queue's length is cfg.Bound's.
 func Plan(cfg impairments.Config, mtu int, seed uint64) ([]Qdisc, error) {
 	if err := check(&cfg, mtu); err != nil {
 		return nil, err
@@ -104,26 +101,27 @@ func gap(cfg *impairments.Config) uint32 {
 func bottleneck(cfg *impairments.Config, mtu int) []Qdisc {
 	const parent, handle = rootMajor<<16 | 1, (rootMajor + 1) << 16
 	frame := mtu + impairments.Overhead
-	queue := queueBytes(cfg, frame)
+	packets, bytes := cfg.Bound()
 	if cfg.Burst == 0 && cfg.Duplicate.P == 0 {
-		packets := cfg.Queue.Packets
 		if packets == 0 {
-			packets = max(1, queue/frame)
+			packets = bytes / frame
 		}
-		// The packet on the wire is in netem's queue as well.
-		return []Qdisc{{parent, handle, &Netem{Rate: cfg.Rate, Limit: uint32(packets + 1)}}}
+		return []Qdisc{{parent, handle, &Netem{Rate: cfg.Rate, Limit: field(max(1, packets))}}}
 	}
-	leaf := &FIFO{Bytes: true, Limit: uint32(queue)}
-	if n := cfg.Queue.Packets; n > 0 {
-		leaf = &FIFO{Limit: uint32(n)}
+	leaf := &FIFO{Limit: field(packets)}
+	if packets == 0 {
+		leaf = &FIFO{Bytes: true, Limit: field(max(frame, bytes))}
 	}
 	return []Qdisc{
-		{parent, handle, &TBF{Rate: cfg.Rate, Burst: bucket(cfg, frame), Limit: uint32(queue)}},
-		// TBF would make itself such a queue, but one that cannot be told from
-		// outside, nor changed into the other kind.
+		{parent, handle, &TBF{Rate: cfg.Rate, Burst: bucket(cfg, frame), Limit: field(max(frame, bytes, packets*frame))}},
+		// TBF would make itself a queue in bytes, but one that is not listed, and
+		// that cannot become another kind.
 		{handle | 1, (rootMajor + 2) << 16, leaf},
 	}
 }
+
+// field returns n, or the most that a field of 31 bits holds.
+func field(n int) uint32 { return uint32(min(n, math.MaxInt32)) }
 
 // bucket returns the bytes of the token bucket. One that nobody asked for holds
 // two packets, or as much as a timer that fires 1 ms late makes up for.
@@ -132,22 +130,6 @@ func bucket(cfg *impairments.Config, frame int) uint32 {
 		return uint32(cfg.Burst)
 	}
 	return uint32(min(max(2*uint64(frame), cfg.Rate/8/1000), math.MaxUint32))
-}
-
-// queueBytes returns the queue in bytes, at least one frame.
-func queueBytes(cfg *impairments.Config, frame int) int {
-	var bytes float64
-	switch q := cfg.Queue; {
-	case q.Bytes > 0:
-		bytes = float64(q.Bytes)
-	case q.Packets > 0:
-		bytes = float64(q.Packets) * float64(frame)
-	case q.Time > 0:
-		bytes = float64(cfg.Rate) / 8 * q.Time.Seconds()
-	default:
-		bytes = max(float64(cfg.Rate)/8*2*cfg.Delay.Seconds(), float64(minQueue*frame))
-	}
-	return int(min(max(bytes, float64(frame)), math.MaxInt32))
 }
 
 func inexpressible(format string, args ...any) error {
@@ -218,7 +200,7 @@ func checkRanges(cfg *impairments.Config) error {
 		{"burst", int64(cfg.Burst), math.MaxUint32},
 		{"limit", int64(cfg.Limit), math.MaxInt32},
 		{"queue", int64(cfg.Queue.Bytes), math.MaxInt32},
-		{"queue", int64(cfg.Queue.Packets), math.MaxInt32 - 1},
+		{"queue", int64(cfg.Queue.Packets), math.MaxInt32},
 		{"queue", int64(cfg.Queue.Time), math.MaxInt64},
 	} {
 		switch {

@@ -162,9 +162,12 @@ func (c *Checker) SetWritable(link LinkID, ok bool) {
 	c.m.SetWritable(link, ok)
 }
 
+// pattern is what poisoned bytes look like.
+var pattern = bytes.Repeat([]byte{0xdb}, BufferSize)
+
 func poison(b []byte) {
-	for i := range b {
-		b[i] = 0xdb
+	for len(b) > 0 {
+		b = b[copy(b, pattern):]
 	}
 }
 

@@ -39,7 +39,7 @@ type Sim struct {
 	busy   bool     // nodes have their turns
 	atWork int      // the node whose turn it is, or -1
 	late   []func() // calls that came while busy
-	turns  int // in this instant
+	turns  int      // in this instant
 	hash   digest
 	packet uint64
 	buf    []byte
