@@ -57,6 +57,11 @@ func decode(t testing.TB, pkt []byte) (gopacket.Packet, *layers.TCP) {
 		t.Fatalf("gopacket: %v", e.Error())
 	}
 	tcp, _ := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
+	if icmp, ok := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6); ok {
+		if err := icmp.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if tcp != nil {
 		if err := tcp.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
 			t.Fatal(err)
