@@ -67,6 +67,9 @@ func (w *Wire) Input(now clock.Instant, m machine.Meta, data []byte) {
 	w.run(now)
 	d := &w.dirs[m.Link]
 	m.Link = 1 - m.Link
+	if m.SegSize >= len(data) {
+		m.SegSize = 0 // one segment only
+	}
 	if !w.split(d, now, m, data) {
 		d.accept(&w.store, now, m, data)
 	}

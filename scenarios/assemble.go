@@ -17,7 +17,7 @@ import (
 func (x *experiment) assemble() result.Run {
 	r := result.Run{
 		ID: x.run.ID, Pairing: x.run.Pairing, Seed: x.run.Seed, Duration: x.d.now().Seconds(),
-		Stacks: map[string]string{}, CongestionControl: map[string]string{},
+		Stacks: map[string]string{}, Settings: map[string]map[string]string{}, CongestionControl: map[string]string{},
 		Degraded: x.d.degraded(), Events: x.events, Fingerprint: x.d.fingerprint(),
 		Counters: map[string]map[string]uint64{}, Handover: []result.Handover{},
 	}
@@ -29,6 +29,7 @@ func (x *experiment) assemble() result.Run {
 	}
 	for _, h := range x.run.Hosts {
 		r.Stacks[h.Name] = string(h.Stack)
+		r.Settings[h.Name] = settings(h)
 		r.CongestionControl[h.Name] = x.d.congestionControl(h.Name)
 		counters := map[string]uint64{}
 		if err := x.d.counters(h.Name, func(name string, v uint64) { counters[name] = v }); err != nil {
@@ -246,4 +247,16 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 func span(m *workloads.Meter) float64 {
 	d, _ := m.Span()
 	return d.Seconds()
+}
+
+// settings are what a host's sockets were told, by the keys of the scenario file.
+func settings(h spec.Host) map[string]string {
+	m := map[string]string{}
+	for k, v := range h.Settings.MPTCP {
+		m["mptcp."+k] = v
+	}
+	for k, v := range h.Settings.TCP {
+		m["tcp."+k] = v
+	}
+	return m
 }

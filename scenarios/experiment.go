@@ -22,20 +22,20 @@ import (
 // goroutine, except for what mu guards: taps and tracers, which run in the turns
 // of the hosts, feed that.
 type experiment struct {
-	run     *spec.Run
-	d       driver
-	flows   []*flow
-	impair  map[string][2]impairments.Config // the links as they are now
-	events  []result.Event
-	edges   []clock.Instant // at which expectations look, in order
-	sampled samples
+	run      *spec.Run
+	d        driver
+	flows    []*flow
+	impair   map[string][2]impairments.Config // the links as they are now
+	captured map[string]bool                  // interfaces whose packets are kept
+	events   []result.Event
+	edges    []clock.Instant // at which expectations look, in order
+	sampled  samples
+	files    *result.RunWriter
 
 	mu       sync.Mutex
 	last     clock.Instant // of the packets: taps of two hosts may cross by microseconds
 	expiries []expiry
 	obs      *observe.Observer
-	files    *result.RunFiles
-	err      error // of writing files
 }
 
 // errTimeout says that flows were not finished in time. The run itself did not
@@ -46,11 +46,14 @@ var errTimeout = errors.New("timeout: not all flows finished")
 // captures show the end.
 const linger = time.Second
 
-func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunFiles) *experiment {
-	x := &experiment{run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
+func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter, captured []string) *experiment {
+	x := &experiment{captured: map[string]bool{}, run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
 	for i := range run.Topology.Links {
 		l := &run.Topology.Links[i]
 		x.impair[l.Name] = l.Impair
+	}
+	for _, name := range captured {
+		x.captured[name] = true
 	}
 	for _, e := range edges {
 		x.edges = append(x.edges, clock.Instant(e))
@@ -84,26 +87,31 @@ func (x *experiment) tap(at clock.Instant, iface string, out bool, ip []byte) {
 	x.last = max(x.last, at)
 	at = x.last
 	x.obs.Packet(at, iface, out, ip)
-	if err := x.files.Packet(at, iface, out, ip); err != nil && x.err == nil {
-		x.err = err
+	if x.files.Capture != nil && x.captured[iface] {
+		x.files.Capture.Packet(at, iface, out, ip)
 	}
 }
 
-// tracer writes what one host's stack says to events.ndjson.
+// tracer passes on what one host's stack says, and keeps the expiries of
+// retransmission timers.
 type tracer struct {
-	x    *experiment
-	host string
+	x     *experiment
+	host  string
+	write trace.Tracer
 }
 
+func (x *experiment) tracer(host string) trace.Tracer {
+	return tracer{x, host, x.files.Events.Tracer(host)}
+}
+
+// Trace implements trace.Tracer.
 func (t tracer) Trace(e trace.Event) {
-	t.x.mu.Lock()
-	defer t.x.mu.Unlock()
 	if e.Kind == trace.RTOExpired {
+		t.x.mu.Lock()
 		t.x.expiries = append(t.x.expiries, expiry{t.host, e.Conn, e.At})
+		t.x.mu.Unlock()
 	}
-	if err := t.x.files.Event(t.host, e); err != nil && t.x.err == nil {
-		t.x.err = err
-	}
+	t.write.Trace(e)
 }
 
 // carryOut runs the experiment on its driver to the end.
@@ -127,9 +135,7 @@ func (x *experiment) carryOut(ctx context.Context, progress func(*experiment)) e
 			return err
 		}
 		now := x.d.now()
-		if err := x.look(next, next == tick); err != nil {
-			return err
-		}
+		x.look(next, next == tick)
 		for len(actions) > 0 && actions[0].at <= now {
 			a := actions[0]
 			actions = actions[1:]
@@ -157,27 +163,22 @@ func (x *experiment) carryOut(ctx context.Context, progress func(*experiment)) e
 
 // look samples what stands at an edge of an expectation's window or on the grid
 // of series.csv.
-func (x *experiment) look(at clock.Instant, onGrid bool) error {
+func (x *experiment) look(at clock.Instant, onGrid bool) {
 	edge := false
 	for len(x.edges) > 0 && x.edges[0] <= at {
 		x.edges = x.edges[1:]
 		edge = true
 	}
 	if !edge && !onGrid {
-		return x.err
+		return
 	}
 	s := x.snapshot(at)
 	if edge {
 		x.sampled.keep(s)
 	}
 	if onGrid {
-		if err := x.writeSeries(s); err != nil {
-			return err
-		}
+		x.writeSeries(s)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.err
 }
 
 // flowsOver reports whether every flow is finished at both ends.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
@@ -54,18 +55,22 @@ func Run(ctx context.Context, file *spec.File, o Options) (*result.Result, error
 	if o.Progress == nil {
 		o.Progress = func(Status) {}
 	}
-	fabric, err := openFabric(file, o)
+	fabric, err := openFabric(ctx, file, o)
 	if err != nil {
 		return nil, err
 	}
-	w, err := result.Create(o.Out, file.Resolved())
+	dir, err := result.Create(o.Out)
 	if err != nil {
 		return nil, errors.Join(err, fabric.close())
 	}
-	r := &runner{file: file, o: o, fabric: fabric, w: w, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
+	hash, err := dir.Scenario(file.Resolved())
+	if err != nil {
+		return nil, errors.Join(err, fabric.close())
+	}
+	r := &runner{file: file, o: o, fabric: fabric, dir: dir, hash: hash, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
 	r.all(ctx)
 	res := r.result(ctx)
-	return res, errors.Join(errors.Join(r.errs...), fabric.close(), w.Finish(res))
+	return res, errors.Join(errors.Join(r.errs...), fabric.close(), dir.Finish(res))
 }
 
 // fabric makes drivers for the runs of one file.
@@ -79,9 +84,9 @@ type fabric interface {
 	close() error
 }
 
-func openFabric(file *spec.File, o Options) (fabric, error) {
+func openFabric(ctx context.Context, file *spec.File, o Options) (fabric, error) {
 	if o.Fabric == "netns" {
-		return openNetns(file, o)
+		return nil, nil
 	}
 	return virtualFabric{}, nil
 }
@@ -98,7 +103,8 @@ type runner struct {
 	file    *spec.File
 	o       Options
 	fabric  fabric
-	w       *result.Writer
+	dir     *result.Dir
+	hash    string       // of scenario.yaml
 	runs    []result.Run // by index in file.Runs; ID "" : not begun
 	sampled []samples
 	errs    []error
@@ -137,12 +143,13 @@ func (r *runner) one(ctx context.Context, i int) {
 		r.runs[i].Error = err.Error()
 		r.errs[i] = fmt.Errorf("run %s: %w", run.ID, err)
 	}
-	files, err := r.w.Run(i, run.ID, result.RunOptions{Interfaces: hostInterfaces(run), SnapLen: r.snapLen(), Capture: r.file.Capture.Captures})
+	captured := r.captured(run)
+	files, err := r.dir.Run(run.ID, r.snapLen(), captured)
 	if err != nil {
 		fail(err)
 		return
 	}
-	x := newExperiment(run, expect.Instants(run.Expect), files)
+	x := newExperiment(run, expect.Instants(run.Expect), files, captured)
 	d, err := r.fabric.open(x)
 	if err != nil {
 		fail(errors.Join(err, files.Close()))
@@ -169,29 +176,46 @@ func ignore(err error, harmless ...error) error {
 	return err
 }
 
-// snapLen is how much of each packet is kept; negative: no capture.
+// snapLen is how much of each packet is kept, in bytes: the command line's word,
+// else the file's.
 func (r *runner) snapLen() int {
-	switch r.o.Pcap {
-	case "all":
-		return 0
-	case "headers":
-		return 128
-	case "none":
-		return -1
+	word := r.o.Pcap
+	if word == "" {
+		word = r.file.Capture.Packets
+	}
+	switch {
+	case word == "none":
+		return result.CaptureNone
+	case word == "all", r.o.Pcap == "" && r.file.Capture.SnapLen == 0:
+		return result.CaptureAll
+	case r.o.Pcap == "headers":
+		return result.CaptureHeaders
 	}
 	return r.file.Capture.SnapLen
 }
 
-// hostInterfaces lists the interfaces that are captured, HOST.LINK, in the order
-// of the topology.
-func hostInterfaces(run *spec.Run) []string {
+// captured lists the host interfaces whose packets are kept, HOST.LINK, in the
+// order of the topology.
+func (r *runner) captured(run *spec.Run) []string {
 	var names []string
 	for _, h := range run.Hosts {
 		for _, i := range run.Topology.Node(h.Name).Interfaces {
-			names = append(names, h.Name+"."+i.Link)
+			if name := h.Name + "." + i.Link; matches(r.file.Capture.Interfaces, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names
+}
+
+// matches reports whether an interface fits a list of patterns; none fits all.
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil { // the file's reader refused bad patterns
+			return true
+		}
+	}
+	return patterns == nil
 }
 
 func (r *runner) status(x *experiment, i int, finished bool) Status {
@@ -234,7 +258,7 @@ func (s *Status) addPath(name string, bytes uint64) {
 func (r *runner) result(ctx context.Context) *result.Result {
 	res := &result.Result{
 		SchemaVersion: result.SchemaVersion, Name: r.file.Name, Description: r.file.Description, Source: r.file.Source,
-		ScenarioHash: r.file.Hash(), Seed: r.file.Seed, Fabric: r.o.Fabric, Impair: r.fabric.impair(), Version: r.o.Version,
+		ScenarioHash: r.hash, Seed: r.file.Seed, Fabric: r.o.Fabric, Impair: r.fabric.impair(), Version: r.o.Version,
 		Environment: r.fabric.environment(), Skipped: []result.Skipped{}, Runs: []result.Run{},
 		Interrupted: ctx.Err() != nil, Pass: true,
 	}

@@ -140,14 +140,11 @@ func subflowInfo(info mptcp.Info, sub *observe.Subflow, d observe.Dir) *mptcp.Su
 }
 
 // writeSeries adds the rows of one instant to series.csv.
-func (x *experiment) writeSeries(s snapshot) error {
+func (x *experiment) writeSeries(s snapshot) {
 	row := result.Sample{Run: x.run.ID, Time: s.at.Seconds()}
-	var err error
 	put := func(metric, unit string, v float64) {
 		row.Metric, row.Unit, row.Value = metric, unit, v
-		if e := x.files.Sample(row); e != nil && err == nil {
-			err = e
-		}
+		x.files.Series.Sample(row)
 	}
 	for i, f := range x.flows {
 		row.Flow = f.name
@@ -189,7 +186,6 @@ func (x *experiment) writeSeries(s snapshot) error {
 			}
 		}
 	}
-	return err
 }
 
 func ms(d time.Duration) float64 { return float64(d) / 1e6 }

@@ -34,6 +34,7 @@ func (x *experiment) timeline() []action {
 			}
 			x.events[record].Happened = true
 			x.events[record].Actual = x.d.now().Seconds()
+			x.files.Events.Timeline(x.events[record])
 			if e.Name != "" {
 				x.markEvent(e.Name)
 			}

@@ -68,7 +68,7 @@ func (x *experiment) newStackHost(n *topology.Node) *stackHost {
 		},
 		Links: append([]mptcp.Link(nil), h.links...),
 		Seed:  seedOf(x.run.Seed, n.Name),
-		Trace: tracer{x, n.Name},
+		Trace: x.tracer(n.Name),
 	}
 	h.cc = env.Host.Default.TCP.CongestionControl
 	h.node = workloads.NewNode(mptcp.New(env), x.apps(n.Name)...)
@@ -242,7 +242,7 @@ func (d *virtualDriver) counters(host string, f func(name string, v uint64)) err
 }
 
 func (d *virtualDriver) linkStats(link string, direction int) (impairments.Stats, bool) {
-	return d.lab.Stats(link, direction), true
+	return d.lab.Stats(link, topology.Direction(direction)), true
 }
 
 func (d *virtualDriver) congestionControl(host string) string { return d.hosts[host].cc }
@@ -258,6 +258,6 @@ func (d *virtualDriver) idle() bool {
 	return true
 }
 
-func (d *virtualDriver) fingerprint() string { return d.lab.Fingerprint() }
+func (d *virtualDriver) fingerprint() string { return fmt.Sprintf("%016x", d.lab.Fingerprint()) }
 
 func (d *virtualDriver) close() error { return nil }

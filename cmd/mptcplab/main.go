@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,24 +79,32 @@ func run(args []string) int {
 	return e.status
 }
 
+// patience is how long the command may take to end after a signal. Within it a
+// second signal is the same one seen twice: a terminal's Ctrl-C reaches a child
+// in a user namespace both directly and through its parent.
+const patience = time.Second
+
 // signalContext ends the context at the first SIGINT or SIGTERM and remembers
-// which; a second one kills the process in the ordinary way.
+// which; a later one ends the process at once.
 func signalContext() (context.Context, *atomic.Int32, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	caught := new(atomic.Int32)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
-		s, ok := <-signals
-		if !ok {
-			return
-		}
-		caught.Store(exitInterrupted)
+		s := <-signals
+		status := exitInterrupted
 		if s == syscall.SIGTERM {
-			caught.Store(exitTerminated)
+			status = exitTerminated
 		}
-		signal.Stop(signals)
+		caught.Store(int32(status))
 		cancel()
+		for first := time.Now(); ; {
+			<-signals
+			if time.Since(first) > patience {
+				os.Exit(status)
+			}
+		}
 	}()
 	return ctx, caught, func() { signal.Stop(signals); cancel() }
 }

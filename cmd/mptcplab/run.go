@@ -109,8 +109,15 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 	if f.fabric == "netns" {
 		// As an ordinary user this starts the command once more inside a user
 		// namespace, and ends with its status.
-		if err := netns.Enter(); err != nil {
+		status, done, err := netns.Enter()
+		if err != nil {
 			return exit(exitEnvironment, fmt.Errorf("network namespaces: %w", err))
+		}
+		if done && status != 0 {
+			return exit(status, nil)
+		}
+		if done {
+			return nil
 		}
 	}
 	if f.out == "" {
@@ -165,7 +172,7 @@ func (f *runFlags) runFile(c *cobra.Command, file *spec.File) error {
 // failed turns what Run says into an exit status.
 func (f *runFlags) failed(err error) error {
 	switch {
-	case errors.Is(err, result.ErrForeignDirectory):
+	case errors.Is(err, result.ErrForeign):
 		return exit(exitUsage, err)
 	case errors.Is(err, scenarios.ErrEnvironment):
 		return exit(exitEnvironment, err)

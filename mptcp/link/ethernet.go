@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"fmt"
-	"net"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,19 +10,17 @@ import (
 // headerLen is the length of an Ethernet header.
 const headerLen = 14
 
-// bufferSize is what a device asks for its socket buffers, in bytes: at 1 Gbit/s
-// some 50 ms of full frames, while the kernel charges about 2.3 KB each.
-const bufferSize = 16 << 20
+// sendBuffer is what a device asks for, in bytes. The kernel charges about 2.3 KB for
+// a full frame until the other side has taken it.
+const sendBuffer = 4 << 20
 
 // Ethernet is an AF_PACKET socket on one interface: every frame that arrives, not
 // those that leave, and frames sent as they are given.
 type Ethernet struct {
-	fd    int
-	index int
-	mac   [6]byte
-	mtu   int
-	rx    *batch
-	stats Stats
+	*socket
+	stats   Stats
+	deliver func([]byte)
+	frame   func(received) // e.receive, bound once
 }
 
 var _ Device = (*Ethernet)(nil)
@@ -31,52 +28,19 @@ var _ Device = (*Ethernet)(nil)
 // OpenEthernet opens the interface of that name in the namespace of the calling
 // thread. It needs CAP_NET_RAW there.
 func OpenEthernet(name string) (*Ethernet, error) {
-	iface, err := net.InterfaceByName(name)
+	s, err := openSocket(name, false)
 	if err != nil {
-		return nil, fmt.Errorf("link: %w", err)
+		return nil, err
 	}
-	if len(iface.HardwareAddr) != 6 {
-		return nil, fmt.Errorf("link: %s is no Ethernet interface", name)
+	// Beyond net.core.wmem_max if we may, else up to it: the force option wants
+	// privileges in the initial user namespace.
+	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
-	// Protocol 0 receives nothing until bind: no packet of another interface
-	// gets in between.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("link: AF_PACKET socket for %s: %w", name, err)
-	}
-	e := &Ethernet{fd: fd, index: iface.Index, mac: [6]byte(iface.HardwareAddr), mtu: iface.MTU}
-	if err := e.setup(); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("link: %s: %w", name, err)
-	}
-	e.rx = newBatch(e.mtu + headerLen + 4) // and a VLAN tag, so that one is never cut
+	e := &Ethernet{socket: s}
+	e.frame = e.receive
 	return e, nil
 }
-
-func (e *Ethernet) setup() error {
-	if err := unix.SetsockoptInt(e.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
-		return fmt.Errorf("PACKET_IGNORE_OUTGOING: %w", err)
-	}
-	growBuffer(e.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
-	growBuffer(e.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-	// ETH_P_ALL and not ETH_P_IP: such sockets see a frame before the
-	// namespace's ingress hook drops it.
-	err := unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: e.index})
-	if err != nil {
-		return fmt.Errorf("bind: %w", err)
-	}
-	return nil
-}
-
-// growBuffer asks for a buffer beyond net.core.[rw]mem_max, or up to it where the
-// process may not: the force option wants privileges in the initial user namespace.
-func growBuffer(fd, force, plain int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, bufferSize) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, bufferSize) // clamped, never refused
-	}
-}
-
-func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
 // MAC returns the interface's own address.
 func (e *Ethernet) MAC() [6]byte { return e.mac }
@@ -87,42 +51,18 @@ func (e *Ethernet) MTU() int { return e.mtu }
 // Fd returns the socket.
 func (e *Ethernet) Fd() int { return e.fd }
 
+// Close closes the socket.
+func (e *Ethernet) Close() error { return e.close() }
+
 // ReadBatch hands waiting frames to deliver.
 func (e *Ethernet) ReadBatch(deliver func(frame []byte)) (int, error) {
-	n, errno := e.rx.receive(e.fd)
-	switch errno {
-	case 0:
-	case unix.EAGAIN, unix.EINTR:
-		return 0, nil
-	case unix.ENETDOWN, unix.EBADF:
-		// Reported once when the interface goes down and once when it goes away.
-		return 0, e.present()
-	default:
-		return 0, fmt.Errorf("link: receive: %w", errno)
-	}
-	for i := range n {
-		frame, whole := e.rx.packet(i)
-		if !whole || len(frame) < headerLen {
-			e.stats.RxDropped++
-			continue
-		}
-		e.stats.RxPackets++
-		deliver(frame)
-	}
-	return n, nil
+	e.deliver = deliver
+	return e.read(e.frame)
 }
 
-// present returns ErrGone if the interface was removed: the kernel then unbinds the
-// socket.
-func (e *Ethernet) present() error {
-	sa, err := unix.Getsockname(e.fd)
-	if err != nil {
-		return ErrGone
-	}
-	if ll, ok := sa.(*unix.SockaddrLinklayer); !ok || ll.Ifindex != e.index {
-		return ErrGone
-	}
-	return nil
+func (e *Ethernet) receive(p received) {
+	e.stats.RxPackets++
+	e.deliver(p.frame)
 }
 
 // Write sends one frame.
@@ -137,10 +77,13 @@ func (e *Ethernet) Write(frame []byte) error {
 			continue
 		case errors.Is(err, unix.EAGAIN):
 			return ErrFull
-		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENETDOWN):
+		case errors.Is(err, unix.ENOBUFS):
 			// A queue that drops stays "writable": waiting for POLLOUT would spin.
 			e.stats.TxDropped++
 			return nil
+		case errors.Is(err, unix.ENETDOWN):
+			e.stats.TxDropped++
+			return e.present()
 		case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EBADF):
 			return ErrGone
 		default:
@@ -149,21 +92,11 @@ func (e *Ethernet) Write(frame []byte) error {
 	}
 }
 
-// Stats returns the counts, with what the kernel dropped for want of buffer.
+// Stats returns the counts, with what the kernel dropped for want of room.
 func (e *Ethernet) Stats() Stats {
-	// The kernel's counts start again at each reading.
-	if s, err := unix.GetsockoptTpacketStats(e.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
-		e.stats.RxDropped += uint64(s.Drops)
+	s := e.stats
+	if e.fd >= 0 {
+		s.RxDropped = e.drops()
 	}
-	return e.stats
-}
-
-// Close closes the socket.
-func (e *Ethernet) Close() error {
-	if e.fd < 0 {
-		return ErrGone
-	}
-	err := unix.Close(e.fd)
-	e.fd = -1
-	return err
+	return s
 }
