@@ -1,0 +1,146 @@
+// Package spec is the scenario file: reading it with every mistake at once,
+// defaults, include, parameters, sweeps and pairings, and its JSON Schema. What
+// it yields is a list of Runs in which nothing is left to be assumed.
+package spec
+
+import (
+	"net/netip"
+	"time"
+
+	"mptcplab/impairments"
+	"mptcplab/mptcp/pm"
+	"mptcplab/scenarios/expect"
+	"mptcplab/topology"
+	"mptcplab/topology/decode"
+)
+
+// Stack is what a host runs.
+type Stack string
+
+// The stacks.
+const (
+	StackMPTCP       Stack = "mptcp"        // ours, MPTCP sockets
+	StackTCP         Stack = "tcp"          // ours, TCP sockets
+	StackKernelMPTCP Stack = "kernel-mptcp" // Linux, IPPROTO_MPTCP
+	StackKernelTCP   Stack = "kernel-tcp"   // Linux, IPPROTO_TCP
+)
+
+// Kernel reports whether the stack is Linux's.
+func (s Stack) Kernel() bool { return s == StackKernelMPTCP || s == StackKernelTCP }
+
+// Run is one pairing x sweep point x repetition, resolved: what a fabric runs.
+type Run struct {
+	ID        string // "mptcp-mptcp/mode=full/seed=7"
+	Pairing   string // "" if the file has none
+	Point     []Axis // sweep axes and their labels, in order
+	Seed      uint64
+	Topology  *topology.Topology
+	Hosts     []Host // every host of the topology, in its order
+	Workloads []Workload
+	Timeline  []Event
+	Duration  time.Duration // 0: until all workloads are done
+	Timeout   time.Duration
+	Expect    []Expectation // those that apply to this run
+}
+
+// Axis is one axis of a sweep and its value in a run.
+type Axis struct{ Name, Label string }
+
+// Host is what a host runs.
+type Host struct {
+	Name        string
+	Stack       Stack
+	Settings    Settings
+	PathManager string        // kernel, fullmesh, ...
+	Endpoints   []pm.Endpoint // "auto" is resolved: addresses written out
+	Limits      pm.Limits
+}
+
+// Settings are the mptcp and tcp keys that hold for a socket, by the last word of
+// the sysctl, defaults filled in. Given names those that the file set itself: a
+// kernel stack that cannot have them refuses the run instead of degrading it.
+type Settings struct {
+	MPTCP map[string]string
+	TCP   map[string]string
+	Given map[string]bool // "tcp.congestion_control"
+}
+
+// Workload is one application pair.
+type Workload struct {
+	Name                           string
+	Type                           string     // bulk, request-response
+	Client, Server                 string     // host names
+	ClientAddr                     netip.Addr // source address; invalid: any
+	ClientLink                     string     // the link whose address it is; ""
+	ServerAddr                     netip.Addr
+	Port                           uint16
+	Proto                          string // "mptcp", "tcp" or "": what the host's stack is
+	Start                          time.Duration
+	Parallel                       int
+	ClientSettings, ServerSettings Settings // hosts' settings with the workload's own on top
+	MayFail                        bool
+
+	// Bulk: each a size in bytes or a time; both directions at once.
+	Download, Upload Amount
+	Bitrate          uint64 // bit/s; 0: as fast as it goes
+	Write            WritePattern
+
+	// Request-response.
+	Request, Response int // bytes
+	Count             int
+	Think             Draw
+	Reconnect         time.Duration // 0: never
+}
+
+// Amount is how much a bulk transfer moves: bytes, or for how long.
+type Amount struct {
+	Bytes uint64
+	Time  time.Duration
+}
+
+// WritePattern is mptcp_connect's -j and -r: the first write's size, the largest
+// write, and the pause between writes. Zero: no limit, no pause.
+type WritePattern struct {
+	First, Max int
+	Pause      time.Duration
+}
+
+// Draw is a time that is fixed or drawn from the seed.
+type Draw struct {
+	Kind string        // "", "exp", "uniform"
+	A, B time.Duration // fixed: A; exp: mean A; uniform: from A to B
+}
+
+// Event is one entry of the timeline. Exactly one of the subjects is set.
+type Event struct {
+	At   time.Duration
+	Name string
+
+	Link   string // impairments change: the whole new Config of both directions
+	Impair *[2]impairments.Config
+	Ramp   time.Duration
+	LinkUp *bool // state: down and up of the link
+
+	Iface   string // HOST.LINK
+	IfaceUp *bool
+	Notice  bool
+
+	Host           string
+	AddEndpoint    *pm.Endpoint
+	DeleteEndpoint *pm.Endpoint // by ID or address, resolved
+	ChangeEndpoint *pm.Endpoint // ID or address, and its new flags
+	FlushEndpoints bool
+	SetLimits      *pm.Limits
+
+	Workload string
+	Stop     bool
+
+	Mark string
+}
+
+// Position is where something stands in a scenario file.
+type Position = decode.Position
+
+// Expectation is one entry of expect, bound to the run that it judges. Package
+// scenarios/expect evaluates it.
+type Expectation = expect.Expectation

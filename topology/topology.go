@@ -1,0 +1,97 @@
+// Package topology describes the network of a scenario: hosts, routers,
+// switches, links, addresses and routes, with every default written out.
+// topology/virtual builds it in virtual time, topology/netns on namespaces.
+package topology
+
+import (
+	"net/netip"
+
+	"mptcplab/impairments"
+)
+
+// Topology is a resolved network: nothing in it is left to be assumed.
+type Topology struct {
+	Families []int  // 4, 6 or both
+	Nodes    []Node // in the order of the file
+	Links    []Link
+}
+
+// Kind is what a node is.
+type Kind uint8
+
+// The kinds of nodes.
+const (
+	Host Kind = iota + 1
+	Router
+	Switch
+)
+
+// Node is a host, router or switch.
+type Node struct {
+	Name       string
+	Kind       Kind
+	ECMP       bool // routers: by flow hash
+	Interfaces []Interface
+	Routes     []Route // computed and given; those of hosts go by source address, too
+}
+
+// Interface is one end of a link at a node. Its name inside the node is the
+// link's name; everywhere else it is NODE.LINK.
+type Interface struct {
+	Link     string
+	End      int            // 0: first end of the link, 1: second
+	Prefixes []netip.Prefix // own addresses with their prefix length; none at a switch
+}
+
+// Route is a static route of a node.
+type Route struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr // invalid: on link
+	Link    string     // the interface it leaves by
+	Metric  int        // lower is preferred
+}
+
+// Direction of a link. Uplink goes from the first end to the second.
+type Direction int
+
+// The directions.
+const (
+	Uplink Direction = iota
+	Downlink
+)
+
+func (d Direction) String() string {
+	if d == Uplink {
+		return "uplink"
+	}
+	return "downlink"
+}
+
+// Link joins two interfaces.
+type Link struct {
+	Name       string
+	Ends       [2]string // node names
+	MTU        int
+	HalfDuplex bool                  // both directions share the rate
+	Impair     [2]impairments.Config // by Direction
+}
+
+// Node returns the node of that name, or nil.
+func (t *Topology) Node(name string) *Node {
+	for i := range t.Nodes {
+		if t.Nodes[i].Name == name {
+			return &t.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Link returns the link of that name, or nil.
+func (t *Topology) Link(name string) *Link {
+	for i := range t.Links {
+		if t.Links[i].Name == name {
+			return &t.Links[i]
+		}
+	}
+	return nil
+}
