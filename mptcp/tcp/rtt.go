@@ -19,7 +19,6 @@ type rttEstimator struct {
 	rto    time.Duration // without back-off
 	min    time.Duration // over minRTTWindow
 	minAt  clock.Instant
-	latest time.Duration
 }
 
 func (e *rttEstimator) smoothed() time.Duration { return time.Duration(e.srtt8 / 8) }
@@ -69,7 +68,6 @@ func (e *rttEstimator) smooth(m int64) {
 
 // observeMin keeps the least RTT of the last minRTTWindow.
 func (e *rttEstimator) observeMin(now clock.Instant, rtt time.Duration) {
-	e.latest = rtt
 	if e.min == 0 || rtt <= e.min || now.Sub(e.minAt) > minRTTWindow {
 		e.min, e.minAt = max(rtt, 1), now
 	}
