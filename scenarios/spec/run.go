@@ -9,7 +9,9 @@ import (
 
 	"mptcplab/impairments"
 	"mptcplab/mptcp/pm"
+	"mptcplab/scenarios/expect"
 	"mptcplab/topology"
+	"mptcplab/topology/decode"
 )
 
 // Stack is what a host runs.
@@ -137,17 +139,8 @@ type Event struct {
 }
 
 // Position is where something stands in a scenario file.
-type Position struct {
-	File         string
-	Line, Column int
-}
+type Position = decode.Position
 
 // Expectation is one entry of expect, bound to the run that it judges. Package
 // scenarios/expect evaluates it.
-type Expectation struct {
-	Name string // as given, or the expression
-	Expr string // "A OP B"; counters blocks become one expression each
-	Over string // each, median, mean, min, max
-	Need string // all, any
-	At   Position
-}
+type Expectation = expect.Expectation

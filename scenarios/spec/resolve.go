@@ -1,0 +1,221 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"mptcplab/mptcp/pm"
+	"mptcplab/topology"
+	"mptcplab/topology/decode"
+)
+
+// run resolves the document into a run; what is wrong goes to r.
+func (d *document) run(fabric string, p pairing, point []Axis, r *decode.Report) Run {
+	before := r.Len()
+	run := Run{Pairing: p.name, Point: point, Duration: d.duration, Timeout: d.timeout}
+	run.Topology = d.draft.Build(r)
+	if len(d.workloads) == 0 && r.Len() == before {
+		r.Errorf(Position{File: d.file}, "there are no workloads; a scenario needs at least one")
+	}
+	if r.Failed() {
+		return run
+	}
+	for i := range d.workloads {
+		run.Workloads = append(run.Workloads, d.workloads[i].resolve(d, run.Topology, r))
+	}
+	d.checkPorts(run.Workloads, r)
+	for i := range run.Topology.Nodes {
+		if n := &run.Topology.Nodes[i]; n.Kind == topology.Host {
+			run.Hosts = append(run.Hosts, d.resolveHost(n, run.Workloads, r))
+		}
+	}
+	d.checkStacks(run.Hosts, fabric, r)
+	if r.Failed() {
+		return run
+	}
+	d.markAssumed(&run)
+	run.Timeline = d.resolveTimeline(run.Topology, run.Hosts, run.Workloads, r)
+	run.Expect = d.resolveExpect(&run, fabric, r)
+	return run
+}
+
+func (d *document) resolveHost(n *topology.Node, work []Workload, r *decode.Report) Host {
+	own := d.hosts[n.Name]
+	h := Host{Name: n.Name, Stack: own.stack, Settings: overlay(d.global.settings, own.settings), Limits: autoLimits}
+	h.PathManager = h.Settings.MPTCP["path_manager"]
+	level := &d.global
+	if own.given {
+		level = own
+	}
+	if level.given && !level.auto {
+		h.Limits = kernelLimits
+		h.Endpoints = resolveEndpoints(n, level.endpoints, r)
+	} else {
+		h.Endpoints = autoEndpoints(n, work)
+	}
+	for _, l := range []*pm.Limits{d.global.limits, own.limits} {
+		if l != nil {
+			h.Limits = *l
+		}
+	}
+	return h
+}
+
+// checkStacks refuses settings that a stack does not have, and kernel stacks in
+// virtual time.
+func (d *document) checkStacks(hosts []Host, fabric string, r *decode.Report) {
+	for _, h := range hosts {
+		own := d.hosts[h.Name]
+		if fabric == "virtual" && h.Stack.Kernel() {
+			r.Errorf(own.stackAt, "%s", kernelInVirtual(h.Name, h.Stack))
+		}
+		checkSettings(r, h.Name, h.Stack, false, d.global.settings, own.settings)
+		for _, w := range d.workloads {
+			if host(w.client) == h.Name || host(w.server) == h.Name {
+				checkSettings(r, h.Name, h.Stack, true, w.block.settings)
+			}
+		}
+	}
+}
+
+func host(end string) string {
+	name, _, _ := strings.Cut(end, ".")
+	return name
+}
+
+// checkPorts refuses two workloads that listen on one port of one host.
+func (d *document) checkPorts(work []Workload, r *decode.Report) {
+	for i, w := range work {
+		for _, o := range work[:i] {
+			if o.Port == w.Port && o.Server == w.Server && w.Server != "" {
+				r.Errorf(d.workloads[i].at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, w.Port, w.Server, o.Name)
+			}
+		}
+	}
+}
+
+// markAssumed takes settings that only "validate --resolved" wrote out from
+// those that the author gave.
+func (d *document) markAssumed(run *Run) {
+	forget := func(s Settings) {
+		for _, key := range d.assumed {
+			delete(s.Given, key)
+		}
+	}
+	for _, h := range run.Hosts {
+		forget(h.Settings)
+	}
+	for _, w := range run.Workloads {
+		forget(w.ClientSettings)
+		forget(w.ServerSettings)
+	}
+}
+
+// resolveExpect returns the expectations of a run, those that nobody needs to say
+// first: every flow finishes intact.
+func (d *document) resolveExpect(run *Run, fabric string, r *decode.Report) []Expectation {
+	var list []Expectation
+	for i, w := range run.Workloads {
+		if w.MayFail {
+			continue
+		}
+		for k, what := range []string{"finished", "intact"} {
+			expr := "flow." + w.Name + "." + what + " == true"
+			list = append(list, Expectation{ID: -1 - 2*i - k, Name: expr, Expr: expr, Over: "each", Need: "all", At: d.workloads[i].at})
+		}
+	}
+	for i := range d.expects {
+		e := &d.expects[i]
+		if applies, impair := e.applies(run, fabric); applies {
+			one := e.Expectation
+			one.Impair = impair
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// applies reports whether the expectation is about this run, as far as its
+// filters go; what depends on the impairment driver is left to the judge.
+func (e *expectDraft) applies(run *Run, fabric string) (ok bool, impair []string) {
+	for i := range e.filters {
+		f := &e.filters[i]
+		switch f.axis {
+		case "impair":
+			impair = f.labels
+		case "fabric":
+			if fabric != "" && !f.matches(fabric) {
+				return false, nil
+			}
+		case "pairing":
+			if !f.matches(run.Pairing) {
+				return false, nil
+			}
+		default:
+			if !slices.ContainsFunc(run.Point, func(a Axis) bool { return a.Name == f.axis && f.matches(a.Label) }) {
+				return false, nil
+			}
+		}
+	}
+	return true, impair
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}
+
+// checkFilters refuses filters on axes that the file does not have.
+func checkFilters(root *decode.Node, r *decode.Report) {
+	expects := root.Get("expect")
+	if expects == nil {
+		return
+	}
+	for i, item := range expects.Items {
+		axes := item.Get("for")
+		if axes == nil || axes.Kind != decode.Dict {
+			continue
+		}
+		var scratch decode.Report // the values are read, and reported, later
+		for _, f := range readFilters(&scratch, axes, "expect") {
+			have, known := axisLabels(root, f.axis)
+			if !known {
+				r.Errorf(f.at, "expect.%d.for: there is no axis %q%s", i, f.axis, decode.Suggest(f.axis, append(axisNames(root), "pairing", "fabric", "impair")))
+				continue
+			}
+			for _, l := range f.labels {
+				one := filter{labels: []string{l}}
+				if !slices.ContainsFunc(have, one.matches) {
+					r.Errorf(f.at, "expect.%d.for.%s: there is no %q%s", i, f.axis, l, decode.Suggest(l, have))
+				}
+			}
+		}
+	}
+}
+
+func axisLabels(root *decode.Node, axis string) ([]string, bool) {
+	switch axis {
+	case "fabric":
+		return []string{"virtual", "netns"}, true
+	case "impair":
+		return []string{"virtual", "netem", "relay"}, true
+	case "pairing":
+		return root.Get("pairings").Keys(), true
+	}
+	n := root.Get("sweep").Get(axis)
+	if n == nil {
+		return nil, false
+	}
+	if n.Kind == decode.Scalar {
+		var scratch decode.Report
+		a := axisOf(axis, n, &scratch)
+		return a.labels, true
+	}
+	return labelsOf(n), true
+}
+
+func axisOf(name string, n *decode.Node, r *decode.Report) axis {
+	a := axis{name: name}
+	a.read(n, r)
+	return a
+}

@@ -1,0 +1,286 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"mptcplab/impairments"
+	"mptcplab/mptcp/pm"
+	"mptcplab/topology"
+	"mptcplab/topology/decode"
+)
+
+// eventDraft is an event as the file says it.
+type eventDraft struct {
+	Event
+	at, nameAt, subjectAt Position
+	path                  string
+	both                  topology.Change
+	each                  [2]topology.Change
+	state                 *bool
+	endpoints             [3]*endpointDraft // add, delete, change
+}
+
+var subjects = []string{"link", "iface", "host", "workload", "mark"}
+
+var stateType = decode.Type[bool]{What: "up or down", Schema: decode.OneOf(decode.Enum("up", "down"), decode.Parameter), Parse: func(s string) (bool, error) {
+	_, err := decode.EnumType([]string{"up", "down"}).Parse(s)
+	return s == "up", err
+}}
+
+// eventKeys declares section 7 of the schema.
+func (d *document) eventKeys(_ int, m *decode.Map) {
+	e := eventDraft{at: m.At, nameAt: m.At, subjectAt: m.At, path: m.Path}
+	decode.Get(m, "at", decode.TimeType, &e.At, "from 0, when the topology is ready")
+	m.Reserved("when", "fires once, when the expression holds", decode.Pattern("."))
+	m.Reserved("after", "later than when", decode.TimeType.Schema)
+	decode.Get(m, "name", decode.NameType, &e.Name, "for handover.NAME")
+	decode.Get(m, "link", decode.NameType, &e.Link, "a link whose behaviour or state changes")
+	decode.Get(m, "iface", endType, &e.Iface, "HOST.LINK: ip link set")
+	decode.Get(m, "host", decode.NameType, &e.Host, "a host whose endpoints change")
+	decode.Get(m, "workload", decode.NameType, &e.Workload, "a workload")
+	m.Reserved("middlebox", "a middlebox", decode.Anything)
+	m.Reserved("check", "must hold now", decode.Pattern("."))
+	decode.Get(m, "mark", decode.TextType, &e.Mark, "a mark in results and plots")
+	e.both = topology.ImpairKeys(m)
+	for _, dir := range []topology.Direction{topology.Uplink, topology.Downlink} {
+		m.Object(dir.String(), "a change of this direction alone", func(m *decode.Map) { e.each[dir] = topology.ImpairKeys(m) })
+	}
+	decode.Get(m, "ramp", decode.TimeType, &e.Ramp, "goes there linearly")
+	var up bool
+	if decode.Get(m, "state", stateType, &up, "of a link: the cable is out, no carrier at both ends; of an iface: ip link set, no carrier at the peer") {
+		e.state = &up
+	}
+	decode.Get(m, "notice", decode.BoolType, &e.Notice, "also deletes or adds its MPTCP endpoints, as NetworkManager does: REMOVE_ADDR")
+	e.hostKeys(m)
+	decode.Get(m, "stop", decode.BoolType, &e.Stop, "the workload ends")
+	m.Reserved("tcp", "settings of the workload from now on", decode.Anything)
+	m.Reserved("mptcp", "settings of the workload from now on", decode.Anything)
+	m.Reserved("enabled", "of a middlebox", decode.Anything)
+	m.Reserved("rules", "of a middlebox", decode.Anything)
+	if m.Describing() {
+		return
+	}
+	if !m.Has("when") {
+		m.Require("at")
+	}
+	e.checkSubject(m)
+	d.timeline = append(d.timeline, e)
+}
+
+func (e *eventDraft) hostKeys(m *decode.Map) {
+	docs := [3][2]string{{"add_endpoint", "a new endpoint"}, {"delete_endpoint", "meant by dev, address or id: REMOVE_ADDR"}, {"change_endpoint", "flags: [backup], [nobackup] ...: MP_PRIO"}}
+	for i, doc := range docs {
+		m.Object(doc[0], doc[1], func(m *decode.Map) {
+			e.endpoints[i] = &endpointDraft{change: i == 2}
+			e.endpoints[i].keys(m)
+		})
+	}
+	decode.Get(m, "flush_endpoints", decode.BoolType, &e.FlushEndpoints, "deletes all endpoints")
+	m.Object("set_limits", "of the path manager", func(m *decode.Map) {
+		l := limitKeys(m)
+		e.SetLimits = &l
+	})
+}
+
+// checkSubject refuses events without or with several subjects, and keys that
+// belong to another subject.
+func (e *eventDraft) checkSubject(m *decode.Map) {
+	var have []string
+	for _, s := range subjects {
+		if m.Has(s) {
+			have = append(have, s)
+			e.subjectAt = m.PositionOf(s)
+		}
+	}
+	if m.Has("middlebox") || m.Has("check") {
+		return // reported already
+	}
+	if len(have) != 1 {
+		m.Errorf("an event has one subject, this one has %d%s", len(have), decode.Allowed(subjects))
+		return
+	}
+	if m.Has("name") {
+		e.nameAt = m.PositionOf("name")
+	}
+	own := map[string][]string{
+		"link":     {"uplink", "downlink", "ramp", "state"},
+		"iface":    {"state", "notice"},
+		"host":     {"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits"},
+		"workload": {"stop"},
+		"mark":     {},
+	}
+	changes := 0
+	for _, key := range m.Present() {
+		switch {
+		case slices.Contains([]string{"at", "name", "when", "after", have[0]}, key) || isReservedKey(key):
+		case have[0] == "link" && isImpairKey(key), slices.Contains(own[have[0]], key):
+			changes++
+		default:
+			m.Report().Errorf(m.PositionOf(key), "%s: %q does not go with %s", m.Path, key, have[0])
+		}
+	}
+	if changes == 0 && have[0] != "mark" {
+		m.Errorf("nothing changes; give %s", strings.Join(append(own[have[0]], impairWord(have[0])...), ", "))
+	}
+	if have[0] == "iface" && !m.Has("state") {
+		m.Errorf("an iface event needs state: up or down")
+	}
+	if have[0] == "workload" && !e.Stop && !m.Has("tcp") && !m.Has("mptcp") {
+		m.Errorf("a workload event needs stop: true")
+	}
+	if e.Ramp > 0 && e.both.Empty() && e.each[0].Empty() && e.each[1].Empty() {
+		m.Errorf("ramp needs an impairment to go to")
+	}
+}
+
+func impairWord(subject string) []string {
+	if subject == "link" {
+		return []string{"or an impairment such as blackhole: true"}
+	}
+	return nil
+}
+
+func isReservedKey(key string) bool {
+	return slices.Contains([]string{"tcp", "mptcp", "enabled", "rules"}, key)
+}
+
+var impairKeyNames = func() []string {
+	s := decode.Describe(func(m *decode.Map) { topology.ImpairKeys(m) })
+	var keys []string
+	for k := range s.Properties {
+		keys = append(keys, k)
+	}
+	return keys
+}()
+
+func isImpairKey(key string) bool { return slices.Contains(impairKeyNames, key) }
+
+// resolveTimeline orders the events by time and works out what each leads to: a
+// link event is a change of the named keys only, so the whole new behaviour of
+// both directions follows from the events before it.
+func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Workload, r *decode.Report) []Event {
+	drafts := slices.Clone(d.timeline)
+	slices.SortStableFunc(drafts, func(a, b eventDraft) int { return int(max(-1, min(1, a.At-b.At))) })
+	now := map[string]*[2]topology.Behaviour{}
+	endpoints := map[string][]pm.Endpoint{}
+	for _, h := range hosts {
+		endpoints[h.Name] = slices.Clone(h.Endpoints)
+	}
+	names := map[string]bool{}
+	var out []Event
+	for i := range drafts {
+		e := &drafts[i]
+		if e.Name != "" && names[e.Name] {
+			r.Errorf(e.nameAt, "%s: there is an event %q already", e.path, e.Name)
+		}
+		names[e.Name] = true
+		switch {
+		case e.Link != "":
+			d.resolveLinkEvent(e, t, now, r)
+		case e.Iface != "":
+			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
+			e.IfaceUp = e.state
+		case e.Host != "":
+			resolveHostEvent(e, t, endpoints, r)
+		case e.Workload != "" && !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload }):
+			r.Errorf(e.subjectAt, "%s: there is no workload %q%s", e.path, e.Workload, decode.Suggest(e.Workload, workloadNames(work)))
+		}
+		out = append(out, e.Event)
+	}
+	return out
+}
+
+func workloadNames(work []Workload) (names []string) {
+	for _, w := range work {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map[string]*[2]topology.Behaviour, r *decode.Report) {
+	if t.Link(e.Link) == nil {
+		var names []string
+		for _, l := range t.Links {
+			names = append(names, l.Name)
+		}
+		r.Errorf(e.subjectAt, "%s: there is no link %q%s", e.path, e.Link, decode.Suggest(e.Link, names))
+		return
+	}
+	e.LinkUp = e.state
+	if e.both.Empty() && e.each[0].Empty() && e.each[1].Empty() {
+		return
+	}
+	b := now[e.Link]
+	if b == nil {
+		b = d.draft.Behaviour(e.Link)
+		now[e.Link] = b
+	}
+	e.Impair = new([2]impairments.Config)
+	for dir := range b {
+		b[dir].Apply(e.both)
+		b[dir].Apply(e.each[dir])
+		e.Impair[dir] = b[dir].Config()
+		if wrong := b[dir].Check(); wrong != "" {
+			r.Errorf(e.at, "%s: %s", e.path, wrong)
+			return
+		}
+	}
+}
+
+func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string][]pm.Endpoint, r *decode.Report) {
+	n := t.Node(e.Host)
+	if n == nil || n.Kind != topology.Host {
+		r.Errorf(e.subjectAt, "%s: there is no host %q%s", e.path, e.Host, decode.Suggest(e.Host, hostNames(t)))
+		return
+	}
+	list := state[e.Host]
+	if a := e.endpoints[0]; a != nil {
+		drafts := make([]endpointDraft, 0, len(list)+1)
+		for _, old := range list {
+			drafts = append(drafts, endpointDraft{Endpoint: old, at: a.at, path: a.path})
+		}
+		all := resolveEndpoints(n, append(drafts, *a), r)
+		if len(all) > 0 {
+			added := all[len(all)-1]
+			e.AddEndpoint, list = &added, all
+		}
+	}
+	if c := e.endpoints[2]; c != nil {
+		if k := find(c, n, list, r); k >= 0 {
+			list[k].Flags = list[k].Flags&^c.clear | c.Flags
+			changed := list[k]
+			e.ChangeEndpoint = &changed
+		}
+	}
+	if x := e.endpoints[1]; x != nil {
+		if k := find(x, n, list, r); k >= 0 {
+			gone := list[k]
+			e.DeleteEndpoint, list = &gone, slices.Delete(slices.Clone(list), k, k+1)
+		}
+	}
+	if e.FlushEndpoints {
+		list = nil
+	}
+	state[e.Host] = list
+}
+
+// find returns the index of the endpoint that is meant.
+func find(x *endpointDraft, n *topology.Node, list []pm.Endpoint, r *decode.Report) int {
+	if x.Dev == "" && !x.Addr.IsValid() {
+		k := slices.IndexFunc(list, func(e pm.Endpoint) bool { return e.ID == x.ID })
+		if k < 0 {
+			r.Errorf(x.at, "%s: %s has no endpoint with id %d then", x.path, n.Name, x.ID)
+		}
+		return k
+	}
+	addr, _ := x.address(n, r)
+	if !addr.IsValid() {
+		return -1
+	}
+	k := slices.IndexFunc(list, func(e pm.Endpoint) bool { return e.Addr == addr })
+	if k < 0 {
+		r.Errorf(x.at, "%s: %s is no endpoint of %s then", x.path, addr, n.Name)
+	}
+	return k
+}

@@ -1,0 +1,199 @@
+package spec
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"mptcplab/topology"
+	"mptcplab/topology/decode"
+)
+
+// readTree reads a file and what it includes: maps merge, lists replace, and the
+// file that includes has the last word.
+func readTree(path string, r *decode.Report, open []string) *decode.Node {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	if slices.Contains(open, abs) {
+		r.Errorf(Position{File: path}, "includes itself: %s", strings.Join(append(open, abs), " -> "))
+		return &decode.Node{Kind: decode.Dict}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		r.Errorf(Position{File: path}, "cannot read: %v", unwrapPath(err))
+		return &decode.Node{Kind: decode.Dict}
+	}
+	root := decode.Parse(path, data, r)
+	if root.Kind != decode.Dict {
+		r.Errorf(root.At, "a scenario is a map of keys; this is %s", root.Kind)
+		return &decode.Node{Kind: decode.Dict}
+	}
+	return mergeIncludes(root, path, r, append(open, abs))
+}
+
+func unwrapPath(err error) error {
+	if pe, ok := err.(*os.PathError); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func mergeIncludes(root *decode.Node, path string, r *decode.Report, open []string) *decode.Node {
+	inc := root.Get("include")
+	if inc == nil {
+		return root
+	}
+	files := []*decode.Node{inc}
+	if inc.Kind == decode.List {
+		files = inc.Items
+	}
+	base := &decode.Node{Kind: decode.Dict, At: root.At}
+	for _, f := range files {
+		if f.Kind != decode.Scalar || f.Text == "" {
+			r.Errorf(f.At, "include takes a file or a list of files, relative to this one")
+			continue
+		}
+		name := f.Text
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(path), name)
+		}
+		if _, err := os.Stat(name); err != nil {
+			r.Errorf(f.At, "cannot include %s: %v", f.Text, unwrapPath(err))
+			continue
+		}
+		base.Merge(readTree(name, r, open))
+	}
+	root.Delete("include")
+	return base.Merge(root)
+}
+
+// named are the maps whose keys are names of things: a path must not go into
+// a thing that is not there.
+var named = []string{"topology.hosts", "topology.routers", "topology.links", "topology.switches", "topology.middleboxes", "workloads", "sweep", "pairings"}
+
+// assign sets a parameter, if key is the name of one, or the value at a path.
+func assign(root *decode.Node, key string, v *decode.Node) error {
+	if params := root.Get("params"); params.Get(key) != nil {
+		params.Put(key, v.At, v)
+		return nil
+	}
+	first, _, _ := strings.Cut(key, ".")
+	if first == "include" {
+		return fmt.Errorf("include cannot be set")
+	}
+	if !slices.Contains(topKeys(), first) {
+		words := append(root.Get("params").Keys(), topKeys()...)
+		return fmt.Errorf("%q is neither a parameter nor a path%s", key, decode.Suggest(first, words))
+	}
+	return root.Set(key, v, func(parent, _ string) bool { return !slices.Contains(named, parent) })
+}
+
+// applySets applies --set key=value.
+func applySets(root *decode.Node, sets []string, r *decode.Report) {
+	for _, s := range sets {
+		at := Position{File: "--set " + s}
+		key, text, ok := strings.Cut(s, "=")
+		if !ok || key == "" {
+			r.Errorf(at, "wanted is path.to.key=value")
+			continue
+		}
+		if sweep := root.Get("sweep"); sweep.Get(key) != nil {
+			r.Errorf(at, "%q is an axis of the sweep; choose among its values with --only %s", key, s)
+			continue
+		}
+		v := decode.Parse(at.File, []byte(text), r)
+		if strings.TrimSpace(text) == "" {
+			v = &decode.Node{Kind: decode.Null}
+		}
+		v.MoveTo(at)
+		if err := assign(root, key, v); err != nil {
+			r.Errorf(at, "%v", err)
+		}
+	}
+}
+
+func applyBundle(root, bundle *decode.Node, path string, r *decode.Report) {
+	decode.EachEntry(r, bundle, path, func(e decode.Entry) {
+		if err := assign(root, e.Key, e.Value.Clone()); err != nil {
+			r.Errorf(e.At, "%s: %v", path, err)
+		}
+	})
+}
+
+var parameter = regexp.MustCompile(`\$[a-zA-Z_{][a-zA-Z0-9_]*`)
+
+// substitute replaces $name in the blocks that describe runs.
+func substitute(root *decode.Node, r *decode.Report) {
+	params := root.Get("params")
+	for i, e := range root.Entries {
+		switch e.Key {
+		case "params", "sweep", "quick", "pairings":
+		default:
+			root.Entries[i].Value = substituteIn(e.Value, params, r)
+		}
+	}
+}
+
+func substituteIn(n, params *decode.Node, r *decode.Report) *decode.Node {
+	for i, c := range n.Items {
+		n.Items[i] = substituteIn(c, params, r)
+	}
+	for i, e := range n.Entries {
+		n.Entries[i].Value = substituteIn(e.Value, params, r)
+	}
+	if n.Kind != decode.Scalar || !strings.Contains(n.Text, "$") {
+		return n
+	}
+	lookup := func(word string) *decode.Node {
+		v := params.Get(word[1:])
+		if v == nil {
+			r.Errorf(n.At, "there is no parameter %s%s", word, decode.Suggest(word[1:], params.Keys()))
+		}
+		return v
+	}
+	if parameter.FindString(n.Text) == n.Text {
+		if v := lookup(n.Text); v != nil {
+			return v.Clone()
+		}
+		return n
+	}
+	n.Text = parameter.ReplaceAllStringFunc(n.Text, func(word string) string {
+		v := lookup(word)
+		if v == nil {
+			return word
+		}
+		if v.Kind != decode.Scalar {
+			r.Errorf(n.At, "%s is %s and cannot be part of a text", word, v.Kind)
+		}
+		return v.Text
+	})
+	return n
+}
+
+func checkParams(root *decode.Node, r *decode.Report) {
+	params := root.Get("params")
+	if params == nil {
+		return
+	}
+	decode.EachEntry(r, params, "params", func(e decode.Entry) {
+		if parameter.FindString("$"+e.Key) != "$"+e.Key || strings.HasPrefix(e.Key, "{") {
+			r.Errorf(e.At, "%q is no name of a parameter: a letter, then letters, digits and _", e.Key)
+		}
+		if slices.Contains(topKeys(), e.Key) || e.Key == "i" {
+			r.Errorf(e.At, "a parameter cannot be called %q, that name is taken", e.Key)
+		}
+		if e.Value.Kind == decode.Scalar && parameter.MatchString(e.Value.Text) {
+			r.Errorf(e.Value.At, "params.%s: a parameter cannot be made of others", e.Key)
+		}
+	})
+}
+
+// expandCounts makes the members of links with a count.
+func expandCounts(root *decode.Node, r *decode.Report) {
+	topology.Expand(root.Get("topology").Get("links"), r)
+}

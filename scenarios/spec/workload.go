@@ -1,0 +1,306 @@
+package spec
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+
+	"mptcplab/topology"
+	"mptcplab/topology/decode"
+)
+
+type workloadDraft struct {
+	Workload
+	at                 Position
+	clientAt, serverAt Position
+	client, server     string // HOST or HOST.LINK
+	family             int
+	block              hostBlock
+}
+
+var workloadTypes = decode.EnumType([]string{"bulk", "request-response"}, "cbr", "web", "video")
+
+// workloadKeys declares section 6 of the schema.
+func (d *document) workloadKeys(name string, m *decode.Map) {
+	w := workloadDraft{at: m.At}
+	w.Name, w.Parallel = name, 1
+	decode.Get(m, "type", workloadTypes, &w.Type, "bulk or request-response")
+	m.Require("type")
+	decode.Get(m, "client", endType, &w.client, "who connects: HOST, or HOST.LINK for the source address")
+	m.Require("client")
+	decode.Get(m, "server", endType, &w.server, "who listens: HOST, or HOST.LINK for the destination address")
+	m.Require("server")
+	port := 5001 + len(d.workloads)
+	decode.Get(m, "port", decode.IntType(1, 65535), &port, "default 5001 and on, in the order of the file")
+	w.Port = uint16(port)
+	decode.Get(m, "family", ipType, &w.family, "4 or 6; default 4 if there is an IPv4 address")
+	decode.Get(m, "proto", decode.EnumType([]string{"mptcp", "tcp"}), &w.Proto, "of its sockets; default: what the host's stack is")
+	decode.Get(m, "start", decode.TimeType, &w.Start, "default 0s")
+	decode.Get(m, "parallel", decode.IntType(1, 1000), &w.Parallel, "connections at once: flow.NAME.1 ...; default 1")
+	decode.Get(m, "may_fail", decode.BoolType, &w.MayFail, "nobody expects that it finishes intact")
+	w.bulkKeys(m)
+	w.requestKeys(m)
+	m.Reserved("stagger", "between the members of a group", decode.Anything)
+	w.block.keys(m, false)
+	if m.Describing() {
+		return
+	}
+	w.clientAt, w.serverAt = m.PositionOf("client"), m.PositionOf("server")
+	w.checkType(m)
+	d.workloads = append(d.workloads, w)
+}
+
+func (w *workloadDraft) bulkKeys(m *decode.Map) {
+	amountKey(m, "download", "server to client: a size or a time", &w.Download)
+	amountKey(m, "upload", "client to server: a size or a time; both at once if download is given, too", &w.Upload)
+	decode.Get(m, "bitrate", decode.RateType, &w.Bitrate, "the application's own pace; default: as fast as it goes")
+	m.Object("write", "mptcp_connect's -j and -r", func(m *decode.Map) {
+		first, most := uint64(0), uint64(0)
+		decode.Get(m, "first", bytesType, &first, "size of the first write")
+		decode.Get(m, "max", bytesType, &most, "largest write")
+		decode.Get(m, "pause", decode.TimeType, &w.Write.Pause, "between writes")
+		w.Write.First, w.Write.Max = int(first), int(most)
+	})
+}
+
+func (w *workloadDraft) requestKeys(m *decode.Map) {
+	request, response := uint64(0), uint64(0)
+	decode.Get(m, "request", bytesType, &request, "size of a request")
+	decode.Get(m, "response", bytesType, &response, "size of a response")
+	w.Request, w.Response = int(request), int(response)
+	w.Count = 1
+	decode.Get(m, "count", decode.IntType(1, math.MaxInt32), &w.Count, "requests; default 1")
+	decode.Get(m, "think", drawType, &w.Think, "pause before the next request: a time, exp(1s) or uniform(1s..2s)")
+	decode.Get(m, "reconnect", decode.TimeType, &w.Reconnect, "connect again after that long if the connection broke; default never")
+}
+
+// bytesType is a size that fits the buffers of an application.
+var bytesType = decode.Type[uint64]{What: decode.SizeType.What, Schema: decode.SizeType.Schema, Parse: func(s string) (uint64, error) {
+	if strings.HasPrefix(s, "uniform(") || strings.HasPrefix(s, "exp(") {
+		return 0, fmt.Errorf("%q: sizes drawn from the seed are known, not built yet; write a fixed size", s)
+	}
+	v, err := decode.ParseSize(s)
+	if err == nil && v > math.MaxInt32 {
+		return 0, fmt.Errorf("%q is more than 2GiB", s)
+	}
+	return v, err
+}}
+
+func (w *workloadDraft) checkType(m *decode.Map) {
+	foreign := map[string][]string{
+		"bulk":             {"request", "response", "count", "think", "reconnect"},
+		"request-response": {"download", "upload", "bitrate", "write"},
+	}[w.Type]
+	for _, key := range foreign {
+		if m.Has(key) {
+			m.Report().Errorf(m.PositionOf(key), "%s.%s: a %s workload has no %s", m.Path, key, w.Type, key)
+		}
+	}
+	switch w.Type {
+	case "bulk":
+		if !m.Has("download") && !m.Has("upload") {
+			m.Errorf("a bulk workload needs download or upload")
+		}
+	case "request-response":
+		m.Require("request")
+		m.Require("response")
+	}
+}
+
+var endType = decode.Type[string]{What: "HOST or HOST.LINK", Schema: decode.Pattern(`^[a-z$][A-Za-z0-9_$-]*(\.[a-z$][A-Za-z0-9_$-]*)?$`), Parse: func(s string) (string, error) {
+	host, link, dot := strings.Cut(s, ".")
+	if _, err := decode.ParseName(host); err != nil {
+		return "", err
+	}
+	if dot {
+		if _, err := decode.ParseName(link); err != nil {
+			return "", err
+		}
+	}
+	return s, nil
+}}
+
+// amountKey declares a size, a time or a file.
+func amountKey(m *decode.Map, key, doc string, dst *Amount) {
+	schema := func() *decode.Schema {
+		file := &decode.Schema{Type: "object", Properties: map[string]*decode.Schema{"file": {Type: "string"}}, AdditionalProperties: false, Description: "not built yet"}
+		return decode.OneOf(decode.SizeType.Schema, decode.TimeType.Schema, file)
+	}
+	m.Key(key, doc, schema, func(n *decode.Node, path string) {
+		if n.Get("file") != nil {
+			m.Report().Errorf(n.At, "%s: {file: ...} is known, not built yet", path)
+			return
+		}
+		if a, ok := amountType.Read(m.Report(), n, path); ok {
+			*dst = a
+		}
+	})
+}
+
+var amountType = decode.Type[Amount]{What: "a size (40MB) or a time (20s)", Parse: func(s string) (a Amount, err error) {
+	q, err := decode.ParseQuantity(s)
+	if err != nil {
+		return a, fmt.Errorf("%q is neither a size (40MB) nor a time (20s)", s)
+	}
+	switch q.Dim {
+	case decode.Time:
+		a.Time, err = decode.ParseTime(s)
+	case decode.Size:
+		a.Bytes, err = decode.ParseSize(s)
+	default:
+		return a, fmt.Errorf("%q is %s; wanted is a size (40MB) or a time (20s)", s, q.Dim)
+	}
+	if err == nil && a == (Amount{}) {
+		err = fmt.Errorf("%q moves nothing", s)
+	}
+	return a, err
+}}
+
+var drawType = decode.Type[Draw]{
+	What:   "a time, exp(1s) or uniform(1s..2s)",
+	Parse:  ParseDraw,
+	Schema: decode.OneOf(decode.TimeType.Schema, decode.Pattern(`^(exp|uniform)\(.*\)$`)),
+}
+
+// ParseDraw reads a time, exp(MEAN) or uniform(FROM..TO).
+func ParseDraw(s string) (d Draw, err error) {
+	kind, rest, ok := strings.Cut(s, "(")
+	if !ok {
+		d.A, err = decode.ParseTime(s)
+		return d, err
+	}
+	arg, closed := strings.CutSuffix(rest, ")")
+	if !closed {
+		return d, fmt.Errorf("%q has no closing parenthesis", s)
+	}
+	d.Kind = kind
+	switch kind {
+	case "exp":
+		d.A, err = decode.ParseTime(arg)
+	case "uniform":
+		from, to, ok := strings.Cut(arg, "..")
+		if !ok {
+			return d, fmt.Errorf("%q: wanted is uniform(FROM..TO)", s)
+		}
+		if d.A, err = decode.ParseTime(from); err == nil {
+			d.B, err = decode.ParseTime(to)
+		}
+		if err == nil && d.B < d.A {
+			err = fmt.Errorf("%q ends before it begins", s)
+		}
+	default:
+		err = fmt.Errorf("%q is no distribution; allowed: exp(1s) uniform(1s..2s)", kind)
+	}
+	return d, err
+}
+
+// String writes the draw as ParseDraw reads it.
+func (d Draw) String() string {
+	switch d.Kind {
+	case "exp":
+		return "exp(" + decode.FormatTime(d.A) + ")"
+	case "uniform":
+		return "uniform(" + decode.FormatTime(d.A) + ".." + decode.FormatTime(d.B) + ")"
+	}
+	return decode.FormatTime(d.A)
+}
+
+// resolve binds the workload to hosts and addresses.
+func (w *workloadDraft) resolve(d *document, t *topology.Topology, r *decode.Report) Workload {
+	out := w.Workload
+	path := "workloads." + w.Name
+	client, cif := findEnd(t, w.client, path+".client", w.clientAt, r)
+	server, sif := findEnd(t, w.server, path+".server", w.serverAt, r)
+	if client == nil || server == nil {
+		return out
+	}
+	out.Client, out.Server = client.Name, server.Name
+	if client == server {
+		r.Errorf(w.serverAt, "%s: client and server are the same host %q", path, client.Name)
+		return out
+	}
+	if cif != nil {
+		out.ClientLink = cif.Link
+	}
+	families := []int{w.family}
+	if w.family == 0 {
+		families = []int{4, 6}
+	}
+	for _, f := range families {
+		if w.bind(&out, t, cif, sif, server, f) {
+			out.ClientSettings = overlay(d.global.settings, d.hosts[out.Client].settings, w.block.settings)
+			out.ServerSettings = overlay(d.global.settings, d.hosts[out.Server].settings, w.block.settings)
+			return out
+		}
+	}
+	r.Errorf(w.serverAt, "%s: %s cannot be reached from %s%s", path, w.server, w.client, familyWord(w.family))
+	return out
+}
+
+func familyWord(f int) string {
+	if f == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" over IPv%d", f)
+}
+
+// bind chooses the server's address in a family: the first that the client
+// reaches and that reaches the client.
+func (w *workloadDraft) bind(out *Workload, t *topology.Topology, cif, sif *topology.Interface, server *topology.Node, family int) bool {
+	source, link := netip.Addr{}, ""
+	if cif != nil {
+		a, ok := cif.Addr(family)
+		if !ok {
+			return false
+		}
+		source, link = a, cif.Link
+	}
+	for k := range server.Interfaces {
+		i := &server.Interfaces[k]
+		if sif != nil && i.Link != sif.Link {
+			continue
+		}
+		a, ok := i.Addr(family)
+		if ok && t.Reaches(out.Client, link, a) && (!source.IsValid() || t.Reaches(server.Name, "", source)) {
+			out.ClientAddr, out.ServerAddr = source, a
+			return true
+		}
+	}
+	return false
+}
+
+// findEnd finds HOST or HOST.LINK.
+func findEnd(t *topology.Topology, s, path string, at Position, r *decode.Report) (*topology.Node, *topology.Interface) {
+	if s == "" {
+		return nil, nil
+	}
+	name, link, dot := strings.Cut(s, ".")
+	n := t.Node(name)
+	if n == nil || n.Kind != topology.Host {
+		r.Errorf(at, "%s: there is no host %q%s", path, name, decode.Suggest(name, hostNames(t)))
+		return nil, nil
+	}
+	if !dot {
+		return n, nil
+	}
+	i := n.Interface(link)
+	if i == nil {
+		var links []string
+		for _, i := range n.Interfaces {
+			links = append(links, i.Link)
+		}
+		r.Errorf(at, "%s: %s has no interface %q%s", path, name, link, decode.Suggest(link, links))
+		return nil, nil
+	}
+	return n, i
+}
+
+func hostNames(t *topology.Topology) (names []string) {
+	for _, n := range t.Nodes {
+		if n.Kind == topology.Host {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,220 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"mptcplab/topology/decode"
+)
+
+var (
+	errZeroRate  = errors.New("a rate of 0 would never send; leave rate out for an unlimited link, or use blackhole: true")
+	errZeroQueue = errors.New("a queue of nothing would pass nothing; the smallest is 1p")
+)
+
+func badQueue(s string) error {
+	return fmt.Errorf("%q is not a queue; write a time (100ms), packets (64p) or a size (250KB)", s)
+}
+
+// Draft is the topology block of a file while it is read: what was said, before
+// addresses and routes are assigned. The zero value is ready to use.
+type Draft struct {
+	// HostKeys declares the keys of a host that other rooms own (its stack and
+	// settings).
+	HostKeys func(host string, m *decode.Map)
+
+	families []int
+	nodes    []nodeDraft
+	links    []linkDraft
+}
+
+type nodeDraft struct {
+	name   string
+	kind   Kind
+	ecmp   bool
+	at     decode.Position
+	routes []routeDraft
+}
+
+type routeDraft struct {
+	Route
+	at decode.Position
+}
+
+type linkDraft struct {
+	name      string
+	at        decode.Position
+	ends      []string
+	endsAt    decode.Position
+	addresses [2][]netip.Prefix
+	given     bool // addresses
+	addrAt    decode.Position
+	mtu       int
+	behaviour [2]Behaviour
+}
+
+// Keys declares the keys of the topology block.
+func (d *Draft) Keys(m *decode.Map) {
+	decode.GetList(m, "ip", ipType, &d.families, "IP versions; default [4, 6]")
+	m.Each("hosts", "machines with applications; a set such as {phone, server} will do", func(name string, m *decode.Map) {
+		n := nodeDraft{name: name, kind: Host, at: m.At}
+		if d.HostKeys != nil {
+			d.HostKeys(name, m)
+		}
+		routeKeys(m, &n)
+		m.Reserved("count", "a group of hosts: NAME1 ... NAMEn", decode.Anything)
+		m.Reserved("filter", "rules of section 3 on its own interfaces", decode.Anything)
+		d.nodes = append(d.nodes, n)
+	})
+	m.Each("routers", "nodes that forward", func(name string, m *decode.Map) {
+		n := nodeDraft{name: name, kind: Router, at: m.At}
+		var ecmp string
+		decode.Get(m, "ecmp", decode.EnumType([]string{"none", "flow-hash"}), &ecmp, "equal-cost routes: the first one, or by a hash of the flow; default none")
+		n.ecmp = ecmp == "flow-hash"
+		routeKeys(m, &n)
+		m.Reserved("nat", "network address translation", decode.Anything)
+		d.nodes = append(d.nodes, n)
+	})
+	m.Reserved("switches", "bridges", decode.Anything)
+	m.Reserved("middleboxes", "machines that change packets", decode.Anything)
+	m.Each("links", "what joins two nodes; the name is the interface's name inside its hosts", d.linkKeys)
+}
+
+var ipType = decode.Type[int]{What: "4 or 6", Parse: func(s string) (int, error) {
+	if s != "4" && s != "6" {
+		return 0, fmt.Errorf("%q is no IP version; allowed: 4 6", s)
+	}
+	return strconv.Atoi(s)
+}, Schema: &decode.Schema{Enum: []any{4, 6}}}
+
+func routeKeys(m *decode.Map, n *nodeDraft) {
+	m.List("routes", "static routes besides the computed ones", func(_ int, m *decode.Map) {
+		r := routeDraft{at: m.At}
+		decode.Get(m, "to", decode.PrefixType, &r.Prefix, "destination: 10.0.9.0/24")
+		decode.Get(m, "via", decode.AddrType, &r.Gateway, "gateway; absent: on link")
+		decode.Get(m, "link", decode.NameType, &r.Link, "the interface it leaves by")
+		decode.Get(m, "metric", decode.IntType(0, 1<<30), &r.Metric, "lower is preferred; default 0")
+		m.Require("to")
+		m.Require("link")
+		r.Prefix = r.Prefix.Masked()
+		n.routes = append(n.routes, r)
+	})
+}
+
+func (d *Draft) linkKeys(name string, m *decode.Map) {
+	l := linkDraft{name: name, at: m.At, mtu: 1500, endsAt: m.At, addrAt: m.At}
+	if !m.Describing() {
+		l.endsAt, l.addrAt = m.PositionOf("ends"), m.PositionOf("addresses")
+	}
+	decode.GetList(m, "ends", decode.NameType, &l.ends, "the two nodes; uplink goes from the first to the second")
+	m.Require("ends")
+	addressKey(m, &l)
+	decode.Get(m, "mtu", decode.IntType(576, 65535), &l.mtu, "default 1500")
+	decode.Get(m, "count", decode.IntType(1, 1000), new(int), "makes NAME1 ... NAMEn; $i in the link is the index, from 1")
+	m.Reserved("through", "middleboxes at the second end, after the impairments", decode.Anything)
+	m.Reserved("duplex", "full, or half: both directions share the rate", decode.Anything)
+	m.Reserved("preset", "a ready-made link", decode.Anything)
+	both := ImpairKeys(m)
+	l.behaviour[Uplink].Apply(both)
+	l.behaviour[Downlink].Apply(both)
+	for _, dir := range []Direction{Uplink, Downlink} {
+		m.Object(dir.String(), "impairments of this direction alone", func(m *decode.Map) {
+			l.behaviour[dir].Apply(ImpairKeys(m))
+		})
+	}
+	if m.Describing() {
+		return
+	}
+	for _, dir := range []Direction{Uplink, Downlink} {
+		if wrong := l.behaviour[dir].Check(); wrong != "" {
+			m.Errorf("%s", wrong)
+			break
+		}
+	}
+	d.links = append(d.links, l)
+}
+
+// addressKey reads addresses: [a, b]; an end may have a list, for both families.
+func addressKey(m *decode.Map, l *linkDraft) {
+	item := decode.OneOf(decode.PrefixType.Schema, decode.ListOf(decode.PrefixType.Schema))
+	schema := func() *decode.Schema {
+		return &decode.Schema{Type: "array", Items: item, MinItems: 2, MaxItems: 2}
+	}
+	m.Key("addresses", "of the first and the second end, with prefix length; an end may have a list. Default: link n of the file has 10.0.n.0/24 and fd00:0:0:n::/64", schema, func(n *decode.Node, path string) {
+		if n.Kind != decode.List || len(n.Items) != 2 {
+			m.Report().Errorf(n.At, "%s: wanted is a list of two, one address for each end", path)
+			return
+		}
+		l.given = true
+		for end, item := range n.Items {
+			at := fmt.Sprintf("%s.%d", path, end)
+			if item.Kind == decode.List {
+				l.addresses[end], _ = decode.ReadList(m.Report(), item, at, decode.PrefixType)
+			} else if p, ok := decode.PrefixType.Read(m.Report(), item, at); ok {
+				l.addresses[end] = []netip.Prefix{p}
+			}
+		}
+	})
+}
+
+// Expand replaces each link with a count by its members, in the links block.
+func Expand(links *decode.Node, r *decode.Report) {
+	if links == nil || links.Kind != decode.Dict {
+		return
+	}
+	var out []decode.Entry
+	for _, e := range links.Entries {
+		n := e.Value.Get("count")
+		if n == nil {
+			out = append(out, e)
+			continue
+		}
+		count, ok := decode.IntType(1, 1000).Read(r, n, "topology.links."+e.Key+".count")
+		if !ok {
+			continue
+		}
+		for i := 1; i <= count; i++ {
+			member := e.Value.Clone()
+			member.Delete("count")
+			replaceIndex(member, strconv.Itoa(i))
+			out = append(out, decode.Entry{Key: e.Key + strconv.Itoa(i), At: e.At, Value: member})
+		}
+	}
+	links.Entries = out
+}
+
+func replaceIndex(n *decode.Node, i string) {
+	n.Text = replaceWord(n.Text, "i", i)
+	for _, c := range n.Items {
+		replaceIndex(c, i)
+	}
+	for _, e := range n.Entries {
+		replaceIndex(e.Value, i)
+	}
+}
+
+// replaceWord replaces $name, but not the beginning of a longer name.
+func replaceWord(s, name, by string) string {
+	var b strings.Builder
+	for {
+		k := strings.Index(s, "$"+name)
+		if k < 0 {
+			return b.String() + s
+		}
+		end := k + 1 + len(name)
+		b.WriteString(s[:k])
+		if end < len(s) && isWord(s[end]) {
+			b.WriteString(s[k:end])
+		} else {
+			b.WriteString(by)
+		}
+		s = s[end:]
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
