@@ -103,10 +103,14 @@ type transfer struct {
 	chunk          []byte
 }
 
+func newTransfer(size int) *transfer {
+	return &transfer{size: size, sent: sha256.New(), received: sha256.New(), chunk: make([]byte, 64<<10)}
+}
+
 // download builds the lab and starts a download of size bytes.
 func download(tb testing.TB, topo *topology.Topology, o Options, size int, phone, server mptcp.Config) *transfer {
 	tb.Helper()
-	x := &transfer{size: size, sent: sha256.New(), received: sha256.New(), chunk: make([]byte, 64<<10)}
+	x := newTransfer(size)
 	o.Host = func(n *topology.Node) machine.Machine {
 		config := phone
 		if n.Name == "server" {
