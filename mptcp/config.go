@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"mptcplab/mptcp/machine"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
@@ -64,60 +63,4 @@ type Env struct {
 	Links []Link       // LinkID is the index
 	Seed  [32]byte     // every draw is PRF(seed, purpose, connection, ordinal)
 	Trace trace.Tracer // nil: none
-}
-
-/*
-The stack's API:
-
-	func New(env Env) *Stack                                          // *Stack is a machine.Machine on IP packets
-	func (s *Stack) SetLink(now, machine.LinkID, Link) error          // emits LinkUp and LinkDown to the path manager
-	func (s *Stack) Dial(now, *Config, laddr, raddr netip.AddrPort) (*Conn, error) // laddr may be zero or have port 0
-	func (s *Stack) Listen(*Config, laddr netip.AddrPort) (*Listener, error)
-	func (l *Listener) Accept() (*Conn, bool); Close()
-	func (s *Stack) NextEvent() (Ready, bool)                         // FIFO of connections and listeners with news
-	func (s *Stack) Counters() *Counters
-	func (s *Stack) AddEndpoint(now, pm.Endpoint) (id uint8, err error); DeleteEndpoint(now, id); ChangeEndpoint(now, id, flags); FlushEndpoints(now); SetLimits(pm.Limits); Endpoints() []pm.Endpoint
-	func (s *Stack) Conns() []*Conn
-
-	func (c *Conn) Read(p) (int, error)       // ErrWouldBlock, io.EOF, or the error that ended it
-	func (c *Conn) Write(p, more bool) (int, error)
-	func (c *Conn) Peek() []byte; Discard(n)
-	func (c *Conn) CloseWrite() error; Close(); Abort()
-	func (c *Conn) Established() bool; Err() error; Done() bool // Done: closed on both sides, nothing owed
-	func (c *Conn) LocalAddr, RemoteAddr; Token() uint32; Ordinal() uint32
-	func (c *Conn) Info(now) Info
-*/
-var _ machine.LinkID
-
-// Info is what ss -M and MPTCP_FULL_INFO show of a connection.
-type Info struct {
-	Token          uint32
-	MPTCP          bool   // speaks MPTCP now
-	Fallback       bool   // an end asked for MPTCP and this is plain TCP
-	FallbackReason string // "" unless Fallback
-	Checksum       bool
-	BytesSent      uint64 // stream bytes handed to subflows for the first time
-	BytesAcked     uint64 // DATA_ACKed (plain TCP: acknowledged)
-	BytesReceived  uint64 // in order
-	BytesRetrans   uint64 // on subflows
-	Reinjected     uint64 // bytes mapped again on another subflow
-	Duplicate      uint64 // bytes received more than once at connection level
-	SndBuf, RcvBuf int
-	SndWnd, RcvWnd int
-	Subflows       []SubflowInfo
-}
-
-// SubflowInfo is what is known of one subflow, also of one that is closed.
-type SubflowInfo struct {
-	ID                int
-	Local, Remote     netip.AddrPort
-	LocalID, RemoteID uint8
-	Link              machine.LinkID
-	Backup            bool // we or the peer asked for backup
-	Stale             bool
-	Established       bool
-	Closed            bool
-	CloseReason       string
-	Reinjected        uint64 // bytes of other subflows' data mapped again on this one
-	TCP               tcp.Info
 }

@@ -44,6 +44,7 @@ type Listener interface {
 // Conn is a stream socket; no call blocks.
 type Conn interface {
 	Established() bool                                         // handshake done
+	Err() error                                                // what ended it; nil while it lives or after an orderly end
 	Read(now clock.Instant, p []byte) (int, error)             // ErrWouldBlock, io.EOF, or what ended it
 	Write(now clock.Instant, p []byte, more bool) (int, error) // ErrWouldBlock if nothing fits
 	CloseWrite(now clock.Instant) error

@@ -94,6 +94,12 @@ type Family interface {
 // know it ("reno", "cubic", "lia", ...); false: no such controller.
 func Lookup(name string) (Family, bool) {
 	switch name {
+	case "reno":
+		return renoFamily{}, true
+	case "cubic":
+		return cubicFamily{}, true
+	case "lia":
+		return new(liaFamily), true
 	}
 	return nil, false
 }

@@ -87,6 +87,14 @@ type Scheduler interface {
 // Lookup returns a new scheduler by name; false: no such scheduler.
 func Lookup(name string) (Scheduler, bool) {
 	switch name {
+	case "minrtt":
+		return &ordered{minRTT{}}, true
+	case "roundrobin":
+		return newRoundRobin(), true
+	case "redundant":
+		return redundant{}, true
+	case "last-received":
+		return &ordered{lastReceived{}}, true
 	}
 	return nil, false
 }

@@ -97,29 +97,3 @@ type Info struct {
 	LastDataRecv    time.Duration
 	LastAckRecv     time.Duration
 }
-
-/*
-Conn is the connection. Its methods:
-
-	Connect(now, Params, Upper) *Conn                  // active open: the SYN goes out with the next Output
-	Accept(now, Params, Upper, syn *wire.Segment) *Conn // passive open from a SYN: SYN-RECEIVED, SYN/ACK with the next Output
-
-	Segment(now, *wire.Segment)   // a segment of this connection arrived
-	Advance(now); Deadline() clock.Instant
-	Output(now, b) (n int, ok bool)
-	                              // one IP packet that TCP itself owes: SYN, ACK, FIN, RST, retransmission, probe
-	Room(now) int                 // bytes of one new segment that cwnd, peer's window, pacer and probe credit
-	                              // (limited transmit, TLP) allow now; 0: none. At most one MSS less options.
-	Send(now, n int, b []byte) int // writes one IP packet with n <= Room new bytes at SndNxt; returns its length
-	AckNow()                      // an ACK goes out with the next Output, with or without news (window update, signal)
-	Close()                       // FIN after everything that Unsent reports has been sent
-	Abort(reason wire.RstReason)  // RST, with MP_TCPRST if the upper's Options adds it
-	ICMP(now, *wire.ICMP)
-	SndNxt, SndUna, RcvNxt() wire.Seq // ssn: relative
-	SndWndEnd() wire.Seq          // ssn: right edge of the peer's window as it said (a subflow's own)
-	SetMTU(n); MSS() int
-	Flow() *cc.Flow; State() State; Err() error; Info(now) Info
-	RTO() time.Duration
-	Penalise(now)                 // halve cwnd (NSDI'12)
-	LastAckSegment... none: the upper sees segments in HandleOptions.
-*/

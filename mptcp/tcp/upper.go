@@ -15,9 +15,9 @@ type Upper interface {
 	// application announced more (MSG_MORE, cork). For Nagle, application
 	// limits, TLP and F-RTO ("new data first").
 	Unsent() (n int, push, more bool)
-	// Plan describes the segment to retransmit at ssn: n bytes of at most max,
-	// never across the end of a mapping, optLen bytes of options that Options
-	// will add, and whether PSH belongs on it.
+	// Plan describes the segment at ssn, to retransmit or being sent: n bytes of
+	// at most max, never across the end of a mapping, optLen bytes of options
+	// that Options will add, and whether PSH belongs on it.
 	Plan(ssn wire.Seq, max int) (n, optLen int, push bool)
 	// Options adds the upper's options to s.Options, at most room bytes when
 	// encoded, and returns the receive window in bytes to advertise, relative to
@@ -50,18 +50,18 @@ type Event uint8
 
 // The events.
 const (
-	SYNReceived     Event = iota + 1 // passive open: SYN/ACK is owed
+	SYNReceived     Event = iota + 1 // simultaneous open: SYN/ACK is owed (Accept itself says nothing)
 	Established                      // the handshake is done
-	RTOExpired                       // the retransmission timer expired; back-off doubled
+	RTOExpired                       // the retransmission timer (also of SYN, SYN/ACK) expired; back-off doubled
 	FINReceived                      // peer's FIN arrived in order
 	ResetReceived                    // acceptable RST; the connection is gone
 	TimedOut                         // gave up; the connection is gone
 	ICMPError                        // soft or hard error, see Err
 	MSSChanged                       // MTU or options changed the payload of a segment
 	RecoveryEntered                  // fast recovery or loss began
-	RecoveryLeft                     //
+	RecoveryLeft                     // it ended; one for each RecoveryEntered
 	Retransmit                       // a segment went out again, see LastRetransmit
-	Closed                           // nothing left to do: the owner may drop it
+	Closed                           // nothing left to do: the owner may drop it; the last event of every connection
 )
 
 // ResetError makes TCP reset the connection and say why in MP_TCPRST.

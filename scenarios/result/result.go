@@ -48,6 +48,7 @@ type Run struct {
 	Seed              uint64                       `json:"seed"`
 	Stacks            map[string]string            `json:"stacks"`             // by host
 	CongestionControl map[string]string            `json:"congestion_control"` // by host, as read back
+	Settings          map[string]map[string]string `json:"settings,omitempty"` // by host: "tcp.rto_min", "mptcp.scheduler", as they were in force
 	Duration          float64                      `json:"duration_s"`
 	Degraded          []string                     `json:"degraded,omitempty"`
 	Error             string                       `json:"error,omitempty"` // the run broke
@@ -82,6 +83,7 @@ type Flow struct {
 	Fallback       bool       `json:"fallback"`
 	FallbackReason string     `json:"fallback_reason,omitempty"`
 	Error          string     `json:"error,omitempty"`
+	Errors         int        `json:"errors"` // connections that broke
 	Retransmitted  uint64     `json:"retransmitted_bytes"`
 	Reinjected     uint64     `json:"reinjected_bytes"`
 	Duplicate      uint64     `json:"duplicate_bytes"`

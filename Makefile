@@ -1,0 +1,67 @@
+# make demo: the main job. make test: the tests that need no root.
+GO        ?= go
+BIN       := bin/mptcplab
+RACE      ?=
+# The packages whose tests use namespaces skip them, loudly, where the machine
+# has none; test-netns and test-netns-user demand them.
+NETNS     := ./mptcp/link ./mptcp/host ./topology/netns ./workloads/kernel ./impairments/relay ./scenarios ./cmd/mptcplab
+
+.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm bench fuzz lint fmt schema clean
+
+all: build
+
+# Static, so that the same file runs in the virtual machine.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/mptcplab
+
+demo: build
+	@echo "== virtual time"
+	$(BIN) run scenarios/wifi-lte-handover.yaml
+	@echo
+	@echo "== network namespaces"
+	@$(BIN) run scenarios/wifi-lte-handover.yaml --fabric netns || { s=$$?; \
+	  if [ $$s = 3 ]; then echo "left out: this machine has no network namespaces for us (see above, and bin/mptcplab doctor)"; else exit $$s; fi; }
+
+test:
+	$(GO) test $(RACE) ./...
+
+test-race:
+	$(MAKE) test RACE=-race
+
+# As root, and once more as an ordinary user by way of a user namespace.
+test-netns: test-netns-root test-netns-user
+
+test-netns-root:
+	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED: namespaces as root: this is no root shell"; else \
+	  MPTCPLAB_NETNS=required $(GO) test -count=1 -p 1 $(NETNS); fi
+
+test-netns-user:
+	GO="$(GO)" NETNS="$(NETNS)" .ci/as-user
+
+test-vm: build
+	MPTCPLAB_VM=required $(GO) test -count=1 -timeout 30m ./topology/vm
+	$(BIN) vm run --kernel 6.12 -- run scenarios/wifi-lte-handover.yaml --fabric netns --impair netem --out results/vm-6.12
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Every fuzz target for FUZZTIME each.
+FUZZTIME ?= 30s
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+lint:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt'd:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+fmt:
+	gofmt -w .
+
+schema: build
+	$(BIN) schema > docs/scenario.schema.json
+
+clean:
+	rm -rf bin results

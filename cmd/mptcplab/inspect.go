@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"mptcplab/plots"
+	"mptcplab/scenarios/spec"
+	"mptcplab/topology"
+	"mptcplab/topology/doctor"
+)
+
+func validateCommand() *cobra.Command {
+	var resolved bool
+	c := &cobra.Command{
+		Use:   "validate FILE...",
+		Short: "Check scenario files and list every mistake",
+		Long:  "Check scenario files and list every mistake as FILE:LINE:COL: what is wrong, what\nis allowed.",
+		Example: `  mptcplab validate scenarios/*.yaml
+  mptcplab validate --resolved my.yaml     # every default, address and route written out`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if resolved && len(args) > 1 {
+				return usage("--resolved prints one file")
+			}
+			bad := false
+			for _, path := range args {
+				file, err := spec.Load(path, spec.Options{})
+				if err != nil {
+					fmt.Fprintln(c.ErrOrStderr(), err)
+					bad = true
+					continue
+				}
+				if resolved {
+					if _, err := c.OutOrStdout().Write(file.Resolved()); err != nil {
+						return exit(exitBroke, err)
+					}
+					continue
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s: ok, %d runs\n", path, len(file.Runs))
+			}
+			if bad {
+				return exit(exitUsage, nil)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&resolved, "resolved", false, "print the file with every default, address and route written out")
+	return c
+}
+
+func schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the JSON Schema of scenario files",
+		Example: "  mptcplab schema > scenario.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := c.OutOrStdout().Write(spec.Schema())
+			return err
+		},
+	}
+}
+
+func topologyCommand() *cobra.Command {
+	c := &cobra.Command{Use: "topology", Short: "Look at the network of a scenario", Example: "  mptcplab topology show scenarios/wifi-lte-handover.yaml"}
+	var format string
+	show := &cobra.Command{
+		Use:   "show FILE",
+		Short: "Print the network: hosts, interfaces, addresses, links and how they behave",
+		Example: `  mptcplab topology show scenarios/wifi-lte-handover.yaml
+  mptcplab topology show --format dot my.yaml | dot -Tsvg > my.svg`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if format != "text" && format != "dot" {
+				return usage("--format %s: allowed are text and dot", format)
+			}
+			file, err := spec.Load(args[0], spec.Options{})
+			if err != nil {
+				return exit(exitUsage, err)
+			}
+			if len(file.Runs) == 0 {
+				return usage("%s: no pairing runs on the virtual fabric", args[0])
+			}
+			text := topology.Show(file.Runs[0].Topology)
+			if format == "dot" {
+				text = topology.Dot(file.Runs[0].Topology)
+			}
+			_, err = fmt.Fprint(c.OutOrStdout(), text)
+			return err
+		},
+	}
+	show.Flags().StringVar(&format, "format", "text", "text, or dot for Graphviz")
+	c.AddCommand(show)
+	return c
+}
+
+func plotCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plot DIR...",
+		Short:   "Make the plots of result directories again, from their files only",
+		Example: "  mptcplab plot results/wifi-lte-handover-virtual-seed7",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, dirs []string) error {
+			for _, dir := range dirs {
+				written, err := plots.Render(dir)
+				if errors.Is(err, os.ErrNotExist) {
+					return usage("%s: not a result directory: %v", dir, err)
+				}
+				if err != nil {
+					return exit(exitBroke, err)
+				}
+				for _, name := range written {
+					fmt.Fprintln(c.OutOrStdout(), name)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "doctor",
+		Short:   "Say what this machine offers, and what stands in for what is missing",
+		Example: "  mptcplab doctor",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(c.OutOrStdout(), doctor.Table(doctor.Examine()))
+			return err
+		},
+	}
+}

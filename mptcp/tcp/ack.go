@@ -1,0 +1,344 @@
+package tcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// ackEvent is what one ACK told.
+type ackEvent struct {
+	advanced    bool // una moved
+	pure        bool // no payload, SYN or FIN
+	dup         bool // a duplicate ACK (RFC 5681, 2)
+	dsack       bool
+	acked       int // segments newly delivered, cumulatively
+	sacked      int // segments newly delivered, by SACK
+	sackedBytes int
+	retransmits bool          // something acknowledged had been retransmitted
+	rtt         time.Duration // of the oldest run delivered that never was; 0: none
+	lastRTT     time.Duration // of the newest
+	sackRTT     time.Duration
+	priorPipe   int
+	priorLost   int
+	priorFack   wire.Seq
+	tsecr       uint32
+	hasTS       bool
+}
+
+// processAck takes the ACK of an acceptable segment into account; false: the
+// segment is to be dropped.
+func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool {
+	ack := s.Ack - c.iss
+	// "The ACK value is considered acceptable only if it is in the range of
+	// ((SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT) ... the TCP MUST ... send an
+	// ACK" (https://www.rfc-editor.org/rfc/rfc5961#section-5.2).
+	if c.sndNxt.Less(ack) || ack.Sub(c.sndUna) < -c.maxSndWnd {
+		c.challenge(now)
+		return false
+	}
+	a := ackEvent{
+		pure:      s.Len() == 0,
+		priorPipe: c.board.pipe(),
+		priorLost: c.board.lost,
+		priorFack: c.rack.fack,
+		tsecr:     s.Options.TSEcr,
+		hasTS:     c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
+	}
+	c.lastTSEcr = 0
+	if a.hasTS {
+		c.lastTSEcr = a.tsecr
+	}
+	c.noteAppLimited()
+	if c.sndUna.LessEq(ack) {
+		c.lastAckRecv = now
+		c.probesOut = 0
+		c.ackNews(now, s, seq, ack, &a)
+	}
+	if c.sackOK && s.Options.Has&wire.HasSACK != 0 && c.board.packets > 0 {
+		c.processSACK(now, s, ack, &a)
+	}
+	c.sampleFromAck(now, s, &a)
+	c.tlpAck(now, ack, &a)
+	if a.dsack {
+		c.rackDSACK()
+	}
+	c.detectLoss(now, &a)
+	c.congestionControl(now, &a)
+	c.rearm(now, &a)
+	if a.advanced {
+		c.upper.Acked(now, c.sndUna)
+	}
+	return c.state != StateClosed
+}
+
+// ackNews handles an ACK that is not older than una: the window, what it
+// acknowledges, and whether it is a duplicate.
+func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
+	hadData := c.board.packets > 0
+	wndMoved := c.updateWindow(s, seq, ack)
+	// An ACK whose DATA_ACK moved is news from the connection, not a duplicate,
+	// and "if ... it carries MPTCP signaling other than a DSS, [it] MUST NOT be
+	// used as an indication of congestion"
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3).
+	o := &s.Options
+	signal := o.Has&(wire.HasMPTCP&^wire.HasDSS) != 0
+	if o.Has&wire.HasDSS != 0 && o.DSS.HasAck && o.DSS.DataAck != c.lastAck {
+		c.lastAck = o.DSS.DataAck
+		signal = true
+	}
+	if ack == c.sndUna {
+		a.dup = hadData && a.pure && !wndMoved && !signal
+		return
+	}
+	a.advanced = true
+	c.count.bytesAcked += uint64(ack.Sub(c.sndUna))
+	c.sndWnd -= ack.Sub(c.sndUna)
+	c.sndUna = ack
+	c.sndWnd = max(c.sndWnd, 0)
+	c.updateWindow(s, seq, ack)
+	c.clean(now, ack, a)
+	c.retransmits = 0
+	c.probeCredit = false
+}
+
+// updateWindow takes the peer's window from s if it is news; it reports whether
+// the window changed.
+//
+// "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set
+// SND.WND <- SEG.WND" (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4).
+func (c *Conn) updateWindow(s *wire.Segment, seq, ack wire.Seq) bool {
+	if ack.Less(c.sndUna) || !c.sndWL1.Less(seq) && (c.sndWL1 != seq || ack.Less(c.sndWL2)) {
+		return false
+	}
+	wnd := int(s.Window)
+	if s.Flags&wire.SYN == 0 {
+		wnd <<= c.sndScale
+	}
+	moved := wnd != c.sndWnd
+	c.sndWnd, c.sndWL1, c.sndWL2 = wnd, seq, ack
+	c.maxSndWnd = max(c.maxSndWnd, wnd)
+	if moved && wnd > 0 {
+		c.persistBackoff = 0
+		c.timers.Stop(timerPersist)
+	}
+	return moved
+}
+
+// clean takes off the scoreboard what ack acknowledges.
+func (c *Conn) clean(now clock.Instant, ack wire.Seq, a *ackEvent) {
+	b := &c.board
+	for b.head != noRun {
+		r := b.at(b.head)
+		if ack.Less(r.end) {
+			k := max(ack.Sub(r.start), 0) / r.mss * r.mss
+			if k == 0 {
+				break
+			}
+			b.split(b.head, r.start.Add(k))
+			continue
+		}
+		if r.flags&runEver != 0 {
+			a.retransmits = true
+		}
+		if r.flags&runSACKed == 0 {
+			a.acked += r.segs()
+			c.delivered(now, r, a)
+			if r.flags&runEver == 0 {
+				a.lastRTT = now.Sub(r.sentAt)
+				if a.rtt == 0 {
+					a.rtt = max(a.lastRTT, 1)
+				}
+			}
+		}
+		b.removeHead()
+	}
+	if !c.sackOK {
+		c.takeDupSACKs(a)
+	}
+}
+
+// takeDupSACKs lets a cumulative ACK consume the duplicate ACKs that stood for
+// what it covers; one of its segments was the hole.
+func (c *Conn) takeDupSACKs(a *ackEvent) {
+	b := &c.board
+	known := b.dupSACKs
+	b.dupSACKs = max(known-max(a.acked-1, 0), 0)
+	if b.packets == 0 {
+		b.dupSACKs = 0
+	}
+	a.acked = max(a.acked-known, min(a.acked, 1))
+}
+
+// delivered tells the estimators of a run that the ACK at hand says arrived.
+func (c *Conn) delivered(now clock.Instant, r *run, a *ackEvent) {
+	c.rackDelivered(now, r, a)
+	c.rate.deliveredRun(now, r.rate, r.sentAt, r.end.Sub(r.start))
+}
+
+// processSACK marks what the SACK option of s says arrived.
+func (c *Conn) processSACK(now clock.Instant, s *wire.Segment, ack wire.Seq, a *ackEvent) {
+	o := &s.Options
+	var blocks [4]span
+	n := 0
+	for i := range o.SACK[:o.NumSACK] {
+		b := span{o.SACK[i].Left - c.iss, o.SACK[i].Right - c.iss}
+		if b.len() <= 0 || c.sndNxt.Less(b.right) {
+			continue
+		}
+		if i == 0 && c.isDSACK(b, o, ack) {
+			c.dsackArrived(b, a)
+			continue
+		}
+		if b.right.LessEq(c.sndUna) {
+			continue // old news
+		}
+		blocks[n] = b
+		n++
+	}
+	for _, b := range blocks[:n] {
+		c.markSACKed(now, c.beyondCached(b), a)
+	}
+	c.sackCache, c.numSACKCache = blocks, n
+}
+
+// isDSACK reports whether b, the first block, reports a duplicate: it lies below
+// the cumulative ACK or within the second block
+// (https://www.rfc-editor.org/rfc/rfc2883#section-4).
+func (c *Conn) isDSACK(b span, o *wire.Options, ack wire.Seq) bool {
+	if b.right.LessEq(ack) {
+		return true
+	}
+	if o.NumSACK < 2 {
+		return false
+	}
+	second := span{o.SACK[1].Left - c.iss, o.SACK[1].Right - c.iss}
+	return second.left.LessEq(b.left) && b.right.LessEq(second.right)
+}
+
+func (c *Conn) dsackArrived(b span, a *ackEvent) {
+	a.dsack = true
+	c.count.dsackDups++
+	if c.undoing && c.undoRetrans > 0 && c.undoMarker.LessEq(b.left) {
+		segs := (b.len() + c.flow.MSS - 1) / c.flow.MSS
+		c.undoRetrans = max(c.undoRetrans-segs, 0)
+	}
+}
+
+// beyondCached returns the part of b that the ACK before did not report.
+func (c *Conn) beyondCached(b span) span {
+	for _, o := range c.sackCache[:c.numSACKCache] {
+		if o.left == b.left && o.right.LessEq(b.right) {
+			// One segment of overlap: a run may have been cut by the old edge.
+			if l := o.right.Add(-c.maxRun); b.left.Less(l) {
+				b.left = l
+			}
+			return b
+		}
+	}
+	return b
+}
+
+// markSACKed marks the runs that lie wholly in s: a segment that was SACKed in
+// part is not SACKed.
+func (c *Conn) markSACKed(now clock.Instant, s span, a *ackEvent) {
+	b := &c.board
+	for id := b.seek(s.left); id != noRun; id = b.at(id).next {
+		r := b.at(id)
+		if s.right.LessEq(r.start) {
+			break
+		}
+		if k := s.left.Sub(r.start); k > 0 {
+			if k = (k + r.mss - 1) / r.mss * r.mss; k < r.end.Sub(r.start) {
+				b.split(id, r.start.Add(k))
+			}
+			continue
+		}
+		if s.right.Less(r.end) {
+			k := s.right.Sub(r.start) / r.mss * r.mss
+			if k == 0 {
+				break
+			}
+			b.split(id, r.start.Add(k))
+			r = b.at(id)
+		}
+		b.sackHint = id
+		if r.flags&runSACKed != 0 {
+			continue
+		}
+		a.sacked += r.segs()
+		a.sackedBytes += r.end.Sub(r.start)
+		if r.flags&runEver == 0 && a.sackRTT == 0 {
+			a.sackRTT = max(now.Sub(r.sentAt), 1)
+		}
+		c.delivered(now, r, a)
+		b.setSACKed(id)
+	}
+}
+
+// sampleFromAck takes the round trip that the ACK shows: of a run that was never
+// retransmitted (Karn), else of one that was SACKed, else of the timestamp.
+func (c *Conn) sampleFromAck(now clock.Instant, s *wire.Segment, a *ackEvent) {
+	rtt := a.rtt
+	if a.retransmits {
+		rtt = 0
+	}
+	if last := a.lastRTT; rtt > 0 {
+		c.rtt.observeMin(now, max(last, 1))
+	}
+	if rtt == 0 {
+		if rtt = a.sackRTT; rtt > 0 {
+			c.rtt.observeMin(now, rtt)
+		}
+	}
+	if rtt == 0 && a.advanced {
+		rtt = c.echoRTT(now, s)
+	}
+	a.rtt = rtt
+	c.flow.MinRTT = c.rtt.min
+	if rtt > 0 {
+		c.sampleRTT(now, rtt)
+	}
+}
+
+// congestionControl moves cwnd: by proportional rate reduction while it is being
+// reduced, by the controller otherwise.
+func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
+	n := a.acked + a.sacked
+	rate, appLimited := c.rate.take(now, c.rtt.min)
+	reducing := c.flow.State == cc.CWR || c.flow.State == cc.Recovery
+	if reducing && !c.ctrl.Owns() {
+		c.prr(n, max(c.board.lost-a.priorLost, 0), a.advanced)
+		return
+	}
+	if n == 0 || !a.advanced && !c.rack.reordering && !c.ctrl.Owns() {
+		return
+	}
+	sample := &c.sample
+	*sample = cc.Sample{
+		Now: now, Acked: n, Delivered: c.rate.delivered, Rate: rate, RTT: a.rtt,
+		InFlight: a.priorPipe, CwndLimited: c.wasCwndLimited(), AppLimited: appLimited,
+	}
+	c.ctrl.OnAck(&c.flow, sample)
+	c.flow.Cwnd = max(c.flow.Cwnd, 1)
+}
+
+// rearm restarts the retransmission timer when the ACK acknowledged something.
+//
+// "When an ACK is received that acknowledges new data, restart the
+// retransmission timer" (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.3).
+func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
+	switch {
+	case c.board.packets == 0:
+		c.timers.Stop(timerRTO)
+		c.timers.Stop(timerTLP)
+		c.timers.Stop(timerReorder)
+		c.timers.Stop(timerUser)
+	case a.advanced:
+		c.armRTO(now)
+		c.armTLP(now)
+		c.startUserTimer(now)
+	}
+}

@@ -1,0 +1,203 @@
+package tcp
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// Why a connection ended, from Err.
+var (
+	ErrReset       = errors.New("tcp: connection reset by peer")
+	ErrRefused     = errors.New("tcp: connection refused")
+	ErrTimedOut    = errors.New("tcp: connection timed out")
+	ErrUnreachable = errors.New("tcp: destination unreachable")
+)
+
+// Conn is one TCP connection. Its owner feeds it segments and time, drains
+// Output after each mutation, and sends new data with Room and Send.
+//
+// Inside, every position is an ssn: relative to the initial sequence number of
+// its direction. Only emit and Segment add and take off iss and irs.
+type Conn struct {
+	upper         Upper
+	cfg           Config // with defaults
+	local, remote netip.AddrPort
+	family        cc.Family
+	ctrl          cc.Controller
+	flow          cc.Flow
+	state         State
+	err, softErr  error
+	timers        clock.Timers
+	out           wire.Segment // the segment being written
+
+	iss, irs           wire.Seq
+	tsOffset           uint32
+	mtu                int
+	peerMSS            int
+	reserved           int  // bytes of options the upper adds to data
+	tsOK, sackOK, wsOK bool // offered or negotiated
+	passive            bool // opened by Accept
+	sndScale, rcvScale uint8
+
+	sender
+	receiver
+	recovery
+
+	owed  owed
+	count counters
+	rtt   rttEstimator
+	rate  rateSampler
+	rack  rackState
+	board scoreboard
+}
+
+// sender holds the send sequence variables (RFC 9293, 3.3.1).
+type sender struct {
+	sndUna, sndNxt wire.Seq
+	sndWnd         int      // bytes from sndUna
+	sndWL1, sndWL2 wire.Seq // peer's ssn and our ack of the last window update
+	maxSndWnd      int
+	sndSml         wire.Seq // end of the last segment below MSS, for Nagle
+	closing        bool     // Close was called: FIN after the data
+	finSent        bool     // the FIN is at sndNxt-1
+	orphan         bool
+
+	lastAck        wire.DSN // DATA_ACK seen last: its moving makes an ACK news
+	backoff        int
+	retransmits    int // RTOs since una last moved
+	synRetransmits int
+	synSentAt      clock.Instant
+	persistBackoff int
+	probesOut      int // keepalive and window probes since the last ACK
+	lastRTO        clock.Instant
+	idleHalvings   int
+	paceAt         clock.Instant // no new data before
+
+	maxPacketsOut int // over the current window of data
+	cwndLimited   bool
+	cwndUsageSeq  wire.Seq
+	lastSent      clock.Instant // data
+	lastAckRecv   clock.Instant
+
+	tlpHigh     wire.Seq // end of the tail loss probe under way; 0: none
+	tlpRetrans  bool     // the probe was a retransmission
+	probeCredit bool     // one new segment beyond cwnd (TLP)
+	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
+
+	lastRetrans    wire.Seq
+	lastRetransLen int
+}
+
+// receiver holds the receive sequence variables.
+type receiver struct {
+	rcvNxt     wire.Seq
+	rcvAdv     wire.Seq // right edge of the window advertised, never moves back
+	lastAcked  wire.Seq // Last.ACK.sent (RFC 7323, 4.3)
+	rcvFIN     wire.Seq // where the peer's FIN stands, if hasFIN
+	hasFIN     bool
+	finArrived bool
+	ranges     rangeSet // received beyond rcvNxt
+	recent     [4]span  // of those, the most recent first (RFC 2018, 4)
+	rcvMSS     int      // the largest payload seen: what a full segment is
+	tsRecent   uint32
+	tsRecentAt clock.Instant
+	hasTS      bool
+	maxOffered int // the largest window the upper ever offered
+
+	ato          time.Duration
+	quickACKs    int // ACKs that go out at once, at the start and after disorder
+	pingpong     bool
+	lastDataRecv clock.Instant
+	lastOOW      clock.Instant // last ACK for a segment out of window
+	oowSent      bool
+}
+
+// owed says what Output has to write besides retransmissions.
+type owed struct {
+	syn, fin bool
+	rst      bool // ours: the connection is aborted
+	stray    bool // RST that answers a segment of another life
+	straySeq wire.Seq
+	acks     int // pure ACKs
+	probe    bool
+	tlp      bool // retransmit the last segment as a probe
+	dsacks   [4]span
+	numDSACK int
+	closed   bool // Event(Closed) has been said
+}
+
+// counters are what Info shows and nothing here depends on.
+type counters struct {
+	segsIn, segsOut           uint64
+	bytesSent, bytesRetrans   uint64
+	bytesAcked, bytesReceived uint64
+	totalRetrans              uint64
+	dsackDups, reordSeen      uint64
+}
+
+// The timers of a connection.
+const (
+	timerRTO     = iota // also SYN and SYN/ACK
+	timerTLP            // RFC 8985, 7
+	timerReorder        // RFC 8985, 6.3
+	timerDelACK
+	timerPersist
+	timerKeepalive
+	timerLinger // TIME-WAIT and orphans in FIN-WAIT-2
+	timerPace
+	timerUser // TCP_USER_TIMEOUT while a probe or data is unanswered
+	numTimers
+)
+
+// SndNxt returns the ssn of the next new byte.
+func (c *Conn) SndNxt() wire.Seq { return c.sndNxt }
+
+// SndUna returns the ssn of the first byte that is not acknowledged.
+func (c *Conn) SndUna() wire.Seq { return c.sndUna }
+
+// RcvNxt returns the peer's ssn that is expected next.
+func (c *Conn) RcvNxt() wire.Seq { return c.rcvNxt }
+
+// SndWndEnd returns the right edge of the peer's window as the peer said it on
+// this connection, as an ssn of ours.
+func (c *Conn) SndWndEnd() wire.Seq { return c.sndUna.Add(c.sndWnd) }
+
+// ISS returns our initial sequence number, as on the wire.
+func (c *Conn) ISS() wire.Seq { return c.iss }
+
+// IRS returns the peer's initial sequence number, as on the wire.
+func (c *Conn) IRS() wire.Seq { return c.irs }
+
+// Flow returns what congestion control sees of the connection.
+func (c *Conn) Flow() *cc.Flow { return &c.flow }
+
+// State returns the state of the connection.
+func (c *Conn) State() State { return c.state }
+
+// Err returns why the connection ended, or the last soft ICMP error; nil after
+// an orderly close.
+func (c *Conn) Err() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.softErr
+}
+
+// SRTT returns the smoothed round-trip time; 0 before the first sample.
+func (c *Conn) SRTT() time.Duration { return c.rtt.smoothed() }
+
+// LastRetransmit returns what went out again last: n bytes at ssn (a FIN has none).
+func (c *Conn) LastRetransmit() (ssn wire.Seq, n int) { return c.lastRetrans, c.lastRetransLen }
+
+// InFlight returns the segments that are believed to be in the network: sent,
+// and neither acknowledged nor SACKed nor lost ("pipe" of RFC 6675, 4).
+func (c *Conn) InFlight() int { return c.board.pipe() }
+
+// Deadline says when Advance is needed next; after Advance(now) and a complete
+// drain it is later than now.
+func (c *Conn) Deadline() clock.Instant { return c.timers.Next() }

@@ -1,0 +1,147 @@
+package tcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// maxOwedACKs bounds the pure ACKs that one batch of input can ask for.
+const maxOwedACKs = 64
+
+// AckNow makes an ACK go out with the next Output, with or without news: a
+// window update, a signal in the upper's options.
+func (c *Conn) AckNow() {
+	if c.owed.acks == 0 {
+		c.owed.acks = 1
+	}
+}
+
+// scheduleACK decides when the segment that receive has taken is acknowledged.
+//
+// "an ACK SHOULD be generated for at least every second full-sized segment, and
+// MUST be generated within 500 ms ... Out-of-order data segments SHOULD be
+// acknowledged immediately ... the receiver SHOULD send an immediate ACK when it
+// receives a data segment that fills in all or part of a gap"
+// (https://www.rfc-editor.org/rfc/rfc5681#section-4.2).
+func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, hadGap, fin bool) {
+	inOrder := c.rcvNxt != before
+	if inOrder {
+		c.adaptATO(now, len(s.Payload))
+	}
+	switch {
+	case !inOrder || hadGap || fin || c.owed.numDSACK > 0:
+		if !inOrder {
+			c.quickACKs, c.pingpong = maxQuickACKs, false
+		}
+		c.owed.acks = min(c.owed.acks+1, maxOwedACKs)
+	case c.rcvNxt.Sub(c.lastAcked) > c.rcvMSS || c.quickACKs > 0 && !c.pingpong:
+		c.AckNow()
+	case !c.timers.Armed(timerDelACK):
+		c.timers.Set(timerDelACK, now.Add(c.ackDelay()))
+	}
+}
+
+// adaptATO follows the rhythm of arrivals as Linux does: the delay of an ACK is
+// what the application and the peer need for a turn.
+func (c *Conn) adaptATO(now clock.Instant, n int) {
+	c.rcvMSS = max(c.rcvMSS, n)
+	gap := now.Sub(c.lastDataRecv)
+	switch {
+	case c.ato == 0:
+		c.ato = minATO
+		c.quickACKs = maxQuickACKs
+	case gap <= minATO/2:
+		c.ato = c.ato/2 + minATO/2
+	case gap < c.ato:
+		c.ato = min(c.ato/2+gap, c.RTO())
+	case gap > c.RTO():
+		// The sender has restarted: it needs ACKs to open its window.
+		c.quickACKs = maxQuickACKs
+	}
+	c.lastDataRecv = now
+}
+
+// ackDelay returns how long an ACK may wait: not longer than a round trip.
+func (c *Conn) ackDelay() time.Duration {
+	d := c.ato
+	if c.rtt.srtt8 != 0 {
+		d = min(d, max(c.rtt.smoothed(), minATO))
+	}
+	return min(max(d, minATO), maxATO)
+}
+
+// onDelACK sends an ACK that waited for company in vain.
+func (c *Conn) onDelACK() {
+	if c.pingpong {
+		c.pingpong = false
+		c.ato = minATO
+	} else {
+		c.ato = min(c.ato*2, c.RTO())
+	}
+	c.AckNow()
+}
+
+// ackSent notes that the segment just written acknowledged everything.
+func (c *Conn) ackSent() {
+	c.lastAcked = c.rcvNxt
+	if c.quickACKs > 0 {
+		c.quickACKs--
+	}
+	c.timers.Stop(timerDelACK)
+}
+
+// owesSACK reports whether the ACKs owed tell of something beyond rcvNxt, so
+// that each has to go out by itself.
+func (c *Conn) owesSACK() bool {
+	return c.owed.acks > 0 && (c.owed.acks > 1 || c.owed.numDSACK > 0 || !c.ranges.empty())
+}
+
+// addSACK adds as many blocks as fit beside the upper's options: first the
+// duplicate that is to be reported, then what arrived last.
+func (c *Conn) addSACK(o *wire.Options) {
+	if !c.sackOK || c.owed.numDSACK == 0 && c.ranges.empty() {
+		return
+	}
+	room := (maxOptionsLen - o.Len() - 4) / 8
+	n := 0
+	add := func(s span) {
+		if n < room && n < len(o.SACK) {
+			o.SACK[n] = wire.SACKBlock{Left: c.irs + s.left, Right: c.irs + s.right}
+			n++
+		}
+	}
+	if c.owed.numDSACK > 0 && room > 0 {
+		d := c.owed.dsacks[0]
+		copy(c.owed.dsacks[:], c.owed.dsacks[1:c.owed.numDSACK])
+		c.owed.numDSACK--
+		add(d)
+		c.addEnclosing(d, add)
+	} else {
+		for _, s := range c.recent {
+			if s.len() > 0 {
+				add(s)
+			}
+		}
+	}
+	if n > 0 {
+		o.Has |= wire.HasSACK
+		o.NumSACK = n
+	}
+}
+
+// addEnclosing adds the blocks that follow a D-SACK block: the one that holds
+// the duplicate first, if it lies beyond rcvNxt (RFC 2883, 4).
+func (c *Conn) addEnclosing(d span, add func(span)) {
+	for _, s := range c.recent {
+		if s.len() > 0 && s.touches(d) {
+			add(s)
+		}
+	}
+	for _, s := range c.recent {
+		if s.len() > 0 && !s.touches(d) {
+			add(s)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package tcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// The least MTU that we believe a router to have: Linux's ip_rt_min_pmtu, and
+// what IPv6 guarantees (RFC 8200, 5).
+const (
+	minMTU4 = 552
+	minMTU6 = 1280
+)
+
+// ICMP processes an ICMP error about this connection.
+//
+// An error counts only if it quotes what is in flight: "the TCP sequence number
+// contained in the payload ... is within the range SND.UNA =< SEG.SEQ < SND.NXT"
+// (https://www.rfc-editor.org/rfc/rfc5927#section-4.1).
+func (c *Conn) ICMP(now clock.Instant, m *wire.ICMP) {
+	if c.state == StateClosed || !m.HasQuote {
+		return
+	}
+	if q := m.QuoteSeq - c.iss; q.Less(c.sndUna) || !q.Less(c.sndNxt) {
+		return
+	}
+	if m.Kind == wire.ICMPTooBig {
+		c.packetTooBig(now, m.MTU)
+		return
+	}
+	err := icmpError(m.Kind)
+	if err == nil {
+		return
+	}
+	if c.state == StateSYNSent && err == ErrRefused {
+		c.end(now, err, ICMPError)
+		return
+	}
+	// In synchronized states even a hard error is only a hint (RFC 5927, 5.2).
+	c.softErr = err
+	c.upper.Event(now, ICMPError)
+}
+
+// icmpError returns what an ICMP error says to the application; nil: nothing.
+func icmpError(k wire.ICMPKind) error {
+	switch k {
+	case wire.ICMPProtocolUnreachable, wire.ICMPPortUnreachable:
+		return ErrRefused
+	case wire.ICMPNetUnreachable, wire.ICMPHostUnreachable, wire.ICMPProhibited, wire.ICMPTimeExceeded:
+		return ErrUnreachable
+	}
+	return nil
+}
+
+// packetTooBig lowers the MTU of the path (RFC 1191, RFC 8201).
+func (c *Conn) packetTooBig(now clock.Instant, mtu int) {
+	least := minMTU4
+	if c.headerLen() == 60 {
+		least = minMTU6
+	}
+	if mtu = max(mtu, least); mtu >= c.mtu {
+		return
+	}
+	c.SetMTU(mtu)
+	c.upper.Event(now, MSSChanged)
+}

@@ -1,0 +1,44 @@
+package tcp
+
+import "mptcplab/mptcp/clock"
+
+// Info returns what tcp_info shows.
+func (c *Conn) Info(now clock.Instant) Info {
+	f, b := &c.flow, &c.board
+	return Info{
+		State:         c.state,
+		CAState:       f.State,
+		Retransmits:   c.retransmits,
+		Backoff:       c.backoff,
+		RTO:           c.RTO(),
+		ATO:           c.ato,
+		SndMSS:        c.MSS(),
+		RcvMSS:        c.rcvMSS,
+		Unacked:       b.packets,
+		Sacked:        b.sacked + b.dupSACKs,
+		Lost:          b.lost,
+		Retrans:       b.retrans,
+		RTT:           f.SRTT,
+		RTTVar:        f.RTTVar,
+		MinRTT:        f.MinRTT,
+		SndSSThresh:   f.SSThresh,
+		SndCwnd:       f.Cwnd,
+		RcvSSThresh:   c.maxOffered,
+		TotalRetrans:  c.count.totalRetrans,
+		PacingRate:    c.ctrl.Pacing(f),
+		DeliveryRate:  c.rate.rate,
+		BytesSent:     c.count.bytesSent,
+		BytesRetrans:  c.count.bytesRetrans,
+		BytesAcked:    c.count.bytesAcked,
+		BytesReceived: c.count.bytesReceived,
+		SegsOut:       c.count.segsOut,
+		SegsIn:        c.count.segsIn,
+		DSACKDups:     c.count.dsackDups,
+		ReordSeen:     c.count.reordSeen,
+		SndWnd:        c.sndWnd,
+		RcvWnd:        max(c.rcvAdv.Sub(c.rcvNxt), 0),
+		LastDataSent:  now.Sub(c.lastSent),
+		LastDataRecv:  now.Sub(c.lastDataRecv),
+		LastAckRecv:   now.Sub(c.lastAckRecv),
+	}
+}

@@ -1,0 +1,206 @@
+package tcp
+
+import (
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+func newConn(now clock.Instant, p Params, u Upper) *Conn {
+	var cfg Config
+	if p.Config != nil {
+		cfg = *p.Config
+	}
+	c := &Conn{
+		upper: u, cfg: cfg.withDefaults(),
+		local: p.Local, remote: p.Remote,
+		family: p.Family, iss: p.ISS, tsOffset: p.TSOffset,
+		mtu:    p.MTU,
+		timers: clock.NewTimers(numTimers),
+		board:  newScoreboard(),
+	}
+	if c.mtu == 0 {
+		c.mtu = 1500
+	}
+	if c.family == nil {
+		f, ok := cc.Lookup(c.cfg.CongestionControl)
+		if !ok {
+			panic("BUG: unknown congestion control " + c.cfg.CongestionControl)
+		}
+		c.family = f
+	}
+	// "If an MSS Option is not received at connection setup, TCP implementations
+	// MUST assume a default send MSS of 536 ... for IPv4 or 1220 ... for IPv6"
+	// (https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1).
+	c.peerMSS = 536
+	if c.headerLen() == 60 {
+		c.peerMSS = 1220
+	}
+	c.rcvMSS = 536
+	c.rtt.rto = initialRTO
+	c.rcvScale = uint8(c.cfg.WScale)
+	c.flow = cc.Flow{Cwnd: c.cfg.InitialCwnd, SSThresh: cc.MaxSSThresh, MSS: c.MSS()}
+	c.ctrl = c.family.New(&c.flow, now)
+	c.lastDataRecv, c.lastAckRecv, c.lastSent = now, now, now
+	return c
+}
+
+// Connect opens a connection actively: the SYN goes out with the next Output.
+// A Params without Family uses the controller that Config names; an unknown name
+// is a mistake of the caller's that panics.
+func Connect(now clock.Instant, p Params, u Upper) *Conn {
+	c := newConn(now, p, u)
+	c.state = StateSYNSent
+	c.tsOK, c.sackOK, c.wsOK = !c.cfg.NoTimestamps, !c.cfg.NoSACK, !c.cfg.NoWindowScaling
+	c.owed.syn = true
+	c.startUserTimer(now)
+	return c
+}
+
+// Accept opens a connection passively from a SYN: it is in SYN-RECEIVED, the
+// SYN/ACK goes out with the next Output. The upper hears nothing of it until
+// Accept has returned: whoever calls has seen the SYN's options.
+func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
+	c := newConn(now, p, u)
+	c.passive = true
+	c.takeSYN(now, syn)
+	c.state = StateSYNReceived
+	c.owed.syn = true
+	return c
+}
+
+// takeSYN takes the peer's sequence number, window and options from its SYN.
+func (c *Conn) takeSYN(now clock.Instant, s *wire.Segment) {
+	o := &s.Options
+	c.irs = s.Seq
+	// The window of our SYN holds for what follows the peer's.
+	c.rcvAdv = wire.Seq(1).Add(c.rcvAdv.Sub(c.rcvNxt))
+	c.rcvNxt, c.lastAcked = 1, 1
+	c.tsOK = !c.cfg.NoTimestamps && o.Has&wire.HasTimestamps != 0
+	c.sackOK = !c.cfg.NoSACK && o.Has&wire.HasSACKPermitted != 0
+	c.wsOK = !c.cfg.NoWindowScaling && o.Has&wire.HasWScale != 0
+	if c.wsOK {
+		c.sndScale = min(o.WScale, maxWScale)
+	} else {
+		c.sndScale, c.rcvScale = 0, 0
+	}
+	if o.Has&wire.HasMSS != 0 && o.MSS > 0 {
+		c.peerMSS = int(o.MSS)
+	}
+	if c.tsOK {
+		c.tsRecent, c.tsRecentAt, c.hasTS = o.TSVal, now, true
+	}
+	// The window in a SYN is never scaled (RFC 7323, 2.2).
+	c.sndWnd = int(s.Window)
+	c.maxSndWnd = c.sndWnd
+	c.flow.MSS = c.MSS()
+}
+
+// synOptions fills in what our SYN offers, or our SYN/ACK agrees to.
+func (c *Conn) synOptions(o *wire.Options) {
+	o.Has |= wire.HasMSS
+	o.MSS = uint16(min(max(c.mtu-c.headerLen(), 0), 65535))
+	if c.sackOK {
+		o.Has |= wire.HasSACKPermitted
+	}
+	if c.wsOK {
+		o.Has |= wire.HasWScale
+		o.WScale = c.rcvScale
+	}
+}
+
+// segmentSYNSent handles a segment in SYN-SENT (RFC 9293, 3.10.7.3).
+func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
+	ack := s.Ack - c.iss
+	acked := s.Flags&wire.ACK != 0
+	if acked && (ack != 1 || c.sndNxt != 1) {
+		// "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit
+		// is set, if so drop the segment and return)"
+		if s.Flags&wire.RST == 0 {
+			c.owed.stray, c.owed.straySeq = true, s.Ack
+		}
+		return
+	}
+	if acked && s.Options.Has&wire.HasTimestamps != 0 && c.tsOK && s.Options.TSEcr != 0 &&
+		int32(s.Options.TSEcr-c.tsClock(now)) > 0 {
+		// An echo from the future is of another connection (as in Linux).
+		if s.Flags&wire.RST == 0 {
+			c.owed.stray, c.owed.straySeq = true, s.Ack
+		}
+		return
+	}
+	if s.Flags&wire.RST != 0 {
+		if acked {
+			c.end(now, ErrRefused, ResetReceived)
+		}
+		return
+	}
+	if s.Flags&wire.SYN == 0 {
+		return
+	}
+	c.takeSYN(now, s)
+	if !acked {
+		c.simultaneousOpen(now, s)
+		return
+	}
+	c.state = StateSYNReceived // until the upper agrees: it may have us reset
+	c.sndWL1, c.sndWL2 = 0, 1
+	c.synAcked(now, s)
+	if !c.handleOptions(now, s) {
+		return
+	}
+	c.owed.acks++
+	c.establish(now)
+}
+
+// simultaneousOpen answers a SYN that crossed ours: "enter SYN-RECEIVED, form a
+// SYN,ACK segment ... and send it".
+func (c *Conn) simultaneousOpen(now clock.Instant, s *wire.Segment) {
+	c.state = StateSYNReceived
+	c.owed.syn = true
+	c.timers.Stop(timerRTO)
+	if c.handleOptions(now, s) {
+		c.upper.Event(now, SYNReceived)
+	}
+}
+
+// synAcked notes that the peer has our SYN.
+func (c *Conn) synAcked(now clock.Instant, s *wire.Segment) {
+	c.sndUna = 1
+	c.owed.syn = false
+	c.timers.Stop(timerRTO)
+	c.backoff, c.retransmits = 0, 0
+	c.lastAckRecv = now
+	rtt := c.echoRTT(now, s)
+	if c.synRetransmits == 0 {
+		rtt = max(now.Sub(c.synSentAt), 1)
+	}
+	if rtt > 0 {
+		c.rtt.observeMin(now, rtt)
+		c.flow.MinRTT = c.rtt.min
+		c.sampleRTT(now, rtt)
+	} else {
+		// "the RTO MUST be re-initialized to 3 seconds when data transmission begins"
+		// (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.7).
+		c.rtt.rto = min(fallbackRTO, c.cfg.RTOMax)
+	}
+	if c.synRetransmits > 1 {
+		// "If the SYN or SYN/ACK is lost, the initial window ... MUST be one segment"
+		// (RFC 5681, 3.1); the first may only have been slow (RFC 6928, 2).
+		c.flow.Cwnd = 1
+	}
+	c.upper.Acked(now, 1)
+}
+
+// establish enters ESTABLISHED, or FIN-WAIT-1 if Close came first.
+func (c *Conn) establish(now clock.Instant) {
+	c.state = StateEstablished
+	if c.closing {
+		c.state = StateFINWait1
+	}
+	c.flow.Established = true
+	c.flow.MSS = c.MSS()
+	c.timers.Stop(timerUser)
+	c.startKeepalive(now)
+	c.upper.Event(now, Established)
+}

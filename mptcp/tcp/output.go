@@ -1,0 +1,266 @@
+package tcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// Output writes one IP packet that TCP itself owes to the front of b: SYN, ACK,
+// FIN, RST, a retransmission, a probe. ok is false when nothing is owed.
+func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
+	if c.owed.stray {
+		c.owed.stray = false
+		return c.emitStray(b), true
+	}
+	switch c.state {
+	case StateClosed:
+		if c.owed.rst {
+			c.owed.rst = false
+			n = c.emit(now, b, wire.RST|wire.ACK, c.sndNxt, 0)
+		}
+		c.sayClosed(now)
+		return n, n > 0
+	case StateSYNSent, StateSYNReceived:
+		if c.owed.syn {
+			return c.emitSYN(now, b), true
+		}
+		if c.state == StateSYNSent {
+			return 0, false
+		}
+	}
+	if c.owesSACK() {
+		return c.emitACK(now, b), true
+	}
+	if n = c.retransmit(now, b); n > 0 {
+		return n, true
+	}
+	switch {
+	case c.finDue():
+		return c.emitFIN(now, b), true
+	case c.owed.probe:
+		// A segment from before the window: the peer has to answer it.
+		c.owed.probe = false
+		return c.emit(now, b, wire.ACK, c.sndUna.Add(-1), 0), true
+	case c.owed.acks > 0:
+		return c.emitACK(now, b), true
+	}
+	c.checkPersist(now)
+	c.boundOrphan(now)
+	return 0, false
+}
+
+// emit writes the segment at ssn with n bytes of payload into b and returns the
+// length of the packet. The upper's options go first: SACK takes what is left.
+func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq, n int) int {
+	s := &c.out
+	*s = wire.Segment{
+		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
+		Seq: c.iss + ssn, Flags: flags,
+	}
+	o := &s.Options
+	if flags&wire.ACK != 0 {
+		s.Ack = c.irs + c.rcvNxt
+	}
+	if flags&wire.SYN != 0 {
+		c.synOptions(o)
+	}
+	if c.tsOK && flags&wire.RST == 0 {
+		o.Has |= wire.HasTimestamps
+		o.TSVal = c.tsClock(now)
+		if flags&wire.ACK != 0 {
+			o.TSEcr = c.tsRecent
+		}
+	}
+	wnd := c.upper.Options(now, s, ssn, n, maxOptionsLen-o.Len())
+	single := !c.owesSACK()
+	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
+		c.addSACK(o)
+	}
+	if flags&wire.RST == 0 {
+		c.setWindow(s, wnd)
+	}
+	p := wire.AppendHeaders(b[:0], s, n)
+	h := len(p)
+	p = p[:h+n]
+	if n > 0 {
+		c.upper.Fill(p[h:], ssn)
+	}
+	wire.Finish(p)
+	c.count.segsOut++
+	if flags&wire.ACK != 0 && flags&wire.RST == 0 {
+		if single {
+			c.owed.acks = 0
+		}
+		c.ackSent()
+	}
+	return len(p)
+}
+
+// setWindow writes the window that the upper offers into s.
+//
+// "A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge
+// to the left" (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6); and it
+// moves the edge to the right by a segment at least or half its buffer
+// (3.8.6.2.2). With a DATA_ACK in the segment the window belongs to the MPTCP
+// connection, whose edge the upper keeps.
+func (c *Conn) setWindow(s *wire.Segment, wnd int) {
+	wnd = max(wnd, 0)
+	scale := c.rcvScale
+	if s.Flags&wire.SYN != 0 {
+		scale = 0
+	}
+	unit := 1 << scale
+	c.maxOffered = max(c.maxOffered, wnd)
+	if o := &s.Options; o.Has&wire.HasDSS == 0 || !o.DSS.HasAck {
+		cur := max(c.rcvAdv.Sub(c.rcvNxt), 0)
+		if wnd < cur {
+			// More is promised than there is: by rounding up, below.
+			wnd = cur
+		} else if wnd-cur < min(c.mtu-c.headerLen(), c.maxOffered/2) || wnd&^(unit-1) < cur {
+			wnd = (cur + unit - 1) &^ (unit - 1)
+		}
+	}
+	s.Window = uint16(min(wnd>>scale, 65535))
+	if edge := c.rcvNxt.Add(int(s.Window) << scale); c.rcvAdv.Less(edge) {
+		c.rcvAdv = edge
+	}
+}
+
+// emitStray writes the RST for a segment that acknowledges what we never sent.
+func (c *Conn) emitStray(b []byte) int {
+	c.out = wire.Segment{
+		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
+		Seq: c.owed.straySeq, Flags: wire.RST,
+	}
+	p := wire.AppendHeaders(b[:0], &c.out, 0)
+	wire.Finish(p)
+	c.count.segsOut++
+	return len(p)
+}
+
+// emitSYN writes our SYN or SYN/ACK.
+func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
+	c.owed.syn = false
+	if c.sndNxt == 0 {
+		c.sndNxt = 1
+		c.synSentAt = now
+	}
+	if !c.timers.Armed(timerRTO) {
+		c.armRTO(now)
+	}
+	flags := wire.SYN
+	if c.state == StateSYNReceived {
+		flags |= wire.ACK
+	}
+	return c.emit(now, b, flags, 0, 0)
+}
+
+// emitACK writes a pure ACK.
+func (c *Conn) emitACK(now clock.Instant, b []byte) int {
+	c.owed.acks--
+	return c.emit(now, b, wire.ACK, c.sndNxt, 0)
+}
+
+// finDue reports whether the FIN can go out: after the last byte, within the
+// window, which it takes a place in.
+func (c *Conn) finDue() bool {
+	if !c.closing || c.finSent || !c.sendsData() {
+		return false
+	}
+	if n, _, _ := c.upper.Unsent(); n > 0 {
+		return false
+	}
+	return c.sndNxt.Less(c.SndWndEnd())
+}
+
+// emitFIN writes our FIN.
+func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
+	ssn := c.sndNxt
+	n := c.emit(now, b, wire.FIN|wire.ACK, ssn, 0)
+	first := c.board.packets == 0
+	c.board.push(run{
+		start: ssn, end: ssn.Add(1), mss: max(c.MSS(), 1), flags: runFIN,
+		sentAt: now, rate: c.rate.sent(now, first),
+	})
+	c.sndNxt = ssn.Add(1)
+	c.finSent = true
+	c.probeCredit, c.forceCredit = false, false
+	c.sentSegment(now, 0)
+	if first {
+		c.startUserTimer(now)
+	}
+	if first || !c.timers.Armed(timerRTO) {
+		c.armRTO(now)
+	}
+	c.armTLP(now)
+	return n
+}
+
+// retransmit writes the next segment that is deemed lost, if cwnd allows, or the
+// last one as a tail loss probe. It returns 0 if there is none.
+func (c *Conn) retransmit(now clock.Instant, b []byte) int {
+	if c.owed.tlp {
+		c.owed.tlp = false
+		if id := c.board.tail; id != noRun && c.tlpHigh == 0 {
+			c.tlpHigh, c.tlpRetrans = c.sndNxt, true
+			return c.retransmitRun(now, b, id)
+		}
+	}
+	id := c.board.nextLost()
+	if id == noRun || c.board.pipe() >= c.flow.Cwnd {
+		return 0
+	}
+	r := c.board.at(id)
+	if r.start.LessEq(c.sndUna) || r.start.Less(c.SndWndEnd()) {
+		return c.retransmitRun(now, b, id)
+	}
+	return 0
+}
+
+// retransmitRun writes the first segment of run id once more.
+func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
+	r := c.board.at(id)
+	if r.start.Less(c.sndUna) {
+		r.start = c.sndUna // the peer has taken a part
+	}
+	start := r.start
+	flags, n := wire.ACK, 0
+	if r.flags&runFIN != 0 {
+		flags |= wire.FIN
+	} else {
+		want := min(r.end.Sub(start), r.mss)
+		planned, optLen, push := c.upper.Plan(start, want)
+		n = min(want, max(c.fullMSS()-optLen, 1))
+		if planned > 0 {
+			n = min(n, planned)
+		}
+		if start.Add(n).Less(r.end) {
+			c.board.split(id, start.Add(n))
+		}
+		if push && n == planned {
+			flags |= wire.PSH
+		}
+	}
+	length := c.emit(now, b, flags, start, n)
+	c.board.setRetransmitted(id, now, c.rate.sent(now, false))
+	c.noteRetransmission(now, start, n)
+	if !c.timers.Armed(timerRTO) {
+		c.armRTO(now)
+	}
+	return length
+}
+
+func (c *Conn) noteRetransmission(now clock.Instant, ssn wire.Seq, n int) {
+	if c.undoing {
+		if !c.stamped {
+			c.stamped, c.retransStamp = true, c.tsClock(now)
+		}
+		c.undoRetrans = max(c.undoRetrans, 0) + 1
+	}
+	c.count.totalRetrans++
+	c.count.bytesSent += uint64(n)
+	c.count.bytesRetrans += uint64(n)
+	c.lastRetrans, c.lastRetransLen = ssn, n
+	c.sentSegment(now, n)
+	c.upper.Event(now, Retransmit)
+}

@@ -1,0 +1,199 @@
+package tcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// rackState is what RACK (RFC 8985, section 5.3) remembers of deliveries.
+type rackState struct {
+	sentAt     clock.Instant // of the run sent last among those delivered
+	end        wire.Seq
+	rtt        time.Duration
+	fack       wire.Seq // the highest sequence number delivered
+	valid      bool
+	reordering bool // seen on this connection
+	reoWndMult int
+	reoWndLeft int // recoveries until reoWndMult falls back to 1
+	dsackRound wire.Seq
+	dsackInRTT bool
+}
+
+// reoWndPersist is how many recoveries a widened reordering window lasts
+// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2).
+const reoWndPersist = 16
+
+// sentAfter reports whether a run sent at t1 that ends at s1 was sent after one
+// sent at t2 that ends at s2; sequence numbers break ties.
+func sentAfter(t1, t2 clock.Instant, s1, s2 wire.Seq) bool {
+	return t1 > t2 || t1 == t2 && s2.Less(s1)
+}
+
+// rackDelivered takes note of a run that the ACK a says was delivered.
+func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
+	k := &c.rack
+	if r.flags&runEver == 0 && k.valid && r.start.Less(a.priorFack) {
+		// What was sent once and arrives behind what was sent later was reordered
+		// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 3).
+		k.reordering = true
+		c.count.reordSeen++
+	}
+	if !k.valid || k.fack.Less(r.end) {
+		k.fack = r.end
+	}
+	rtt := now.Sub(r.sentAt)
+	if r.flags&runEver != 0 {
+		// The ACK may be for the original: "RACK ... ignores ... if the ACK's TSecr
+		// is older than the retransmission, or the RTT is below the minimum"
+		// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 2).
+		if a.hasTS && int32(a.tsecr-c.tsClock(r.sentAt)) < 0 || rtt < c.rtt.min {
+			return
+		}
+	}
+	if !k.valid || sentAfter(r.sentAt, k.sentAt, r.end, k.end) {
+		k.sentAt, k.end, k.rtt = r.sentAt, r.end, rtt
+		k.valid = true
+	}
+}
+
+// rackReoWnd returns the reordering window (RFC 8985, 6.2, step 4).
+func (c *Conn) rackReoWnd() time.Duration {
+	k := &c.rack
+	if !k.reordering {
+		if c.flow.State >= cc.Recovery || c.board.sacked >= dupThresh {
+			return 0
+		}
+	}
+	return min(c.rtt.min/4*time.Duration(max(k.reoWndMult, 1)), c.rtt.smoothed())
+}
+
+// rackDSACK widens the reordering window, at most once per round trip: a D-SACK
+// says that a retransmission was needless.
+func (c *Conn) rackDSACK() {
+	k := &c.rack
+	if k.dsackInRTT && c.sndUna.Less(k.dsackRound) {
+		return
+	}
+	k.dsackInRTT, k.dsackRound = true, c.sndNxt
+	k.reoWndMult = min(max(k.reoWndMult, 1)+1, 255)
+	k.reoWndLeft = reoWndPersist
+}
+
+// rackRecovered lets a widened reordering window wear off.
+func (c *Conn) rackRecovered() {
+	k := &c.rack
+	if k.reoWndLeft > 0 {
+		if k.reoWndLeft--; k.reoWndLeft == 0 {
+			k.reoWndMult = 1
+		}
+	}
+}
+
+// rackDetectLoss deems lost what was sent long enough before something that was
+// delivered, and arms the reordering timer for what may follow.
+//
+// "if RACK.segment was sent ... and ... the segment's remaining time is <= 0:
+// RACK_mark_lost" (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 5).
+func (c *Conn) rackDetectLoss(now clock.Instant) {
+	c.timers.Stop(timerReorder)
+	k := &c.rack
+	if !k.valid {
+		return
+	}
+	reoWnd := c.rackReoWnd()
+	var wait time.Duration
+	for id := c.board.oldest; id != noRun; {
+		r := c.board.at(id)
+		next := r.newer
+		if !sentAfter(k.sentAt, r.sentAt, k.end, r.end) {
+			break
+		}
+		if left := r.sentAt.Add(k.rtt + reoWnd).Sub(now); left <= 0 {
+			c.board.setLost(id)
+		} else {
+			wait = max(wait, left)
+		}
+		id = next
+	}
+	if wait > 0 {
+		c.timers.Set(timerReorder, now.Add(wait))
+	}
+}
+
+// onReorderTimer runs when the reordering window of something has passed
+// (RFC 8985, 6.3).
+func (c *Conn) onReorderTimer(now clock.Instant) {
+	before := c.board.pipe()
+	c.rackDetectLoss(now)
+	if c.board.pipe() < before {
+		if c.flow.State < cc.Recovery {
+			c.enterRecovery(now)
+			if !c.ctrl.Owns() {
+				c.prr(0, c.board.lost, false)
+			}
+		}
+		c.armRTO(now)
+	}
+}
+
+// armTLP schedules a tail loss probe if one is of use, not later than the RTO.
+//
+// "TLP_calc_PTO(): PTO = 2 * SRTT, plus TLP.max_ack_delay if FlightSize is one"
+// (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
+func (c *Conn) armTLP(now clock.Instant) {
+	c.timers.Stop(timerTLP)
+	if !c.sackOK || c.tlpHigh != 0 || c.board.packets == 0 || c.flow.State != cc.Open ||
+		c.board.sacked != 0 || !c.sendsData() && !c.finSent {
+		return
+	}
+	pto := initialRTO
+	if c.rtt.srtt8 != 0 {
+		pto = 2 * c.rtt.smoothed()
+		if c.board.packets == 1 {
+			pto += maxATO
+		}
+	}
+	if at := now.Add(max(pto, time.Millisecond)); at < c.timers[timerRTO] {
+		c.timers.Set(timerTLP, at)
+	}
+}
+
+// onTLP sends a probe: a new segment if there is one and the window allows it,
+// else the last segment again.
+func (c *Conn) onTLP(now clock.Instant) {
+	if c.board.packets == 0 || c.tlpHigh != 0 {
+		return
+	}
+	if n, _, _ := c.upper.Unsent(); n > 0 && c.sendsData() && c.sndNxt.Less(c.SndWndEnd()) {
+		c.probeCredit = true
+	} else {
+		c.owed.tlp = true
+	}
+	c.armRTO(now)
+}
+
+// tlpAck ends a tail loss probe when its ACK arrives.
+//
+// "If the TLP sender detects that the TLP retransmission repaired a single loss,
+// it MUST invoke congestion control" (RFC 8985, 7.4).
+func (c *Conn) tlpAck(now clock.Instant, ack wire.Seq, a *ackEvent) {
+	if c.tlpHigh == 0 || ack.Less(c.tlpHigh) {
+		return
+	}
+	switch {
+	case !c.tlpRetrans:
+		c.tlpHigh = 0
+	case a.dsack:
+		c.tlpHigh = 0 // the original and the probe both arrived
+	case c.tlpHigh.Less(ack):
+		c.tlpHigh = 0
+		c.enterCWR()
+		c.leaveReduction()
+		c.flow.State = cc.Open
+	case !a.advanced && a.sackedBytes == 0 && a.pure:
+		c.tlpHigh = 0 // a duplicate ACK: the original had arrived
+	}
+}

@@ -1,0 +1,313 @@
+package tcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// runID is a run's place in the slab; noRun is none.
+type runID int32
+
+const noRun runID = -1
+
+// runFlags say what became of a run.
+type runFlags uint8
+
+const (
+	runSACKed  runFlags = 1 << iota
+	runLost             // deemed lost; with runRetrans: sent again since
+	runRetrans          // a retransmission is in flight
+	runEver             // was retransmitted at some time: no RTT sample (Karn)
+	runFIN              // the FIN, without payload
+	runTimed            // stands in the list by time
+)
+
+// run is one segment, or several of mss bytes, that were sent together and have
+// had the same fate so far.
+type run struct {
+	start, end wire.Seq
+	mss        int
+	flags      runFlags
+	sentAt     clock.Instant // the last time
+	rate       rateStamp
+
+	prev, next   runID // by sequence number
+	older, newer runID // by time of transmission
+}
+
+// segs returns how many segments r counts for.
+func (r *run) segs() int {
+	n := r.end.Sub(r.start)
+	if n <= r.mss {
+		return 1
+	}
+	return (n + r.mss - 1) / r.mss
+}
+
+// scoreboard lists what was sent and is not cumulatively acknowledged, in two
+// orders: by sequence number for ACKs and by time of transmission for RACK, in
+// which runs that are delivered or given up have no place. Runs live in a slab,
+// so that the steady state allocates nothing. The counts are in segments.
+type scoreboard struct {
+	slab           []run
+	free           runID
+	head, tail     runID
+	oldest, newest runID
+	lostHint       runID // no run before it waits for retransmission
+	sackHint       runID // where the last SACK block ended
+
+	packets, sacked, lost, retrans int
+	dupSACKs                       int // duplicate ACKs that stand for SACKs where the peer has none
+}
+
+func newScoreboard() scoreboard {
+	return scoreboard{free: noRun, head: noRun, tail: noRun, oldest: noRun, newest: noRun, lostHint: noRun, sackHint: noRun}
+}
+
+// pipe returns the segments in the network (RFC 6675, 4).
+func (b *scoreboard) pipe() int { return b.packets - b.sacked - b.dupSACKs - b.lost + b.retrans }
+
+func (b *scoreboard) at(id runID) *run { return &b.slab[id] }
+
+func (b *scoreboard) alloc() runID {
+	if b.free != noRun {
+		id := b.free
+		b.free = b.slab[id].next
+		return id
+	}
+	b.slab = append(b.slab, run{})
+	return runID(len(b.slab) - 1)
+}
+
+// push appends a run that was just sent.
+func (b *scoreboard) push(r run) {
+	id := b.alloc()
+	r.prev, r.next = b.tail, noRun
+	b.slab[id] = r
+	if b.tail == noRun {
+		b.head = id
+	} else {
+		b.slab[b.tail].next = id
+	}
+	b.tail = id
+	b.packets += r.segs()
+	b.linkNewest(id)
+}
+
+// removeHead takes the first run off: it was acknowledged.
+func (b *scoreboard) removeHead() {
+	id := b.head
+	r := b.at(id)
+	n := r.segs()
+	b.packets -= n
+	b.uncount(r, n)
+	b.unlinkTime(id)
+	b.head = r.next
+	if b.head == noRun {
+		b.tail = noRun
+	} else {
+		b.slab[b.head].prev = noRun
+	}
+	if b.lostHint == id {
+		b.lostHint = r.next
+	}
+	if b.sackHint == id {
+		b.sackHint = r.next
+	}
+	r.next = b.free
+	b.free = id
+}
+
+// uncount takes the n segments of r out of the counts that its flags put them in.
+func (b *scoreboard) uncount(r *run, n int) {
+	if r.flags&runSACKed != 0 {
+		b.sacked -= n
+	}
+	if r.flags&runLost != 0 {
+		b.lost -= n
+	}
+	if r.flags&runRetrans != 0 {
+		b.retrans -= n
+	}
+}
+
+// split cuts id at seq, which lies inside it; the new run behind has the same fate.
+func (b *scoreboard) split(id runID, seq wire.Seq) {
+	before := b.at(id).segs()
+	tail := b.alloc()
+	r, t := b.at(id), b.at(tail)
+	*t = *r
+	t.start, r.end = seq, seq
+	t.prev, t.next = id, r.next
+	r.next = tail
+	if t.next == noRun {
+		b.tail = tail
+	} else {
+		b.slab[t.next].prev = tail
+	}
+	if r.flags&runTimed != 0 {
+		t.older, t.newer = id, r.newer
+		r.newer = tail
+		if t.newer == noRun {
+			b.newest = tail
+		} else {
+			b.slab[t.newer].older = tail
+		}
+	}
+	b.recount(id, r.segs()+t.segs()-before)
+}
+
+// recount adds d segments, which r's parts have more than the whole had, to the
+// counts that r stands in.
+func (b *scoreboard) recount(id runID, d int) {
+	b.packets += d
+	b.uncount(b.at(id), -d)
+}
+
+// setSACKed notes that id was delivered out of order: neither lost nor in flight.
+func (b *scoreboard) setSACKed(id runID) {
+	r := b.at(id)
+	n := r.segs()
+	b.uncount(r, n)
+	r.flags = r.flags&^(runLost|runRetrans) | runSACKed
+	b.sacked += n
+	b.unlinkTime(id)
+}
+
+// setLost deems id lost: it, or its retransmission, has left the network.
+func (b *scoreboard) setLost(id runID) {
+	r := b.at(id)
+	if r.flags&(runLost|runRetrans) == runLost || r.flags&runSACKed != 0 {
+		return
+	}
+	n := r.segs()
+	b.uncount(r, n)
+	r.flags = r.flags&^runRetrans | runLost
+	b.lost += n
+	b.unlinkTime(id)
+	if b.lostHint == noRun || r.start.Less(b.at(b.lostHint).start) {
+		b.lostHint = id
+	}
+}
+
+// clearLost takes back that id was lost: it is in flight again.
+func (b *scoreboard) clearLost(id runID) {
+	r := b.at(id)
+	if r.flags&runLost == 0 {
+		return
+	}
+	b.lost -= r.segs()
+	r.flags &^= runLost
+}
+
+// setRetransmitted notes that id went out again at now.
+func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, stamp rateStamp) {
+	r := b.at(id)
+	if r.flags&runRetrans == 0 {
+		b.retrans += r.segs()
+	}
+	r.flags |= runRetrans | runEver
+	r.sentAt, r.rate = now, stamp
+	b.unlinkTime(id)
+	b.linkNewest(id)
+}
+
+// nextLost returns the first run that waits for retransmission.
+func (b *scoreboard) nextLost() runID {
+	for b.lostHint != noRun {
+		r := b.at(b.lostHint)
+		if r.flags&(runLost|runRetrans|runSACKed) == runLost {
+			return b.lostHint
+		}
+		b.lostHint = r.next
+	}
+	return noRun
+}
+
+// seek returns the run that holds seq or, failing that, the first one behind it.
+func (b *scoreboard) seek(seq wire.Seq) runID {
+	id := b.sackHint
+	if id == noRun {
+		id = b.head
+	}
+	for id != noRun && b.at(id).end.LessEq(seq) {
+		id = b.at(id).next
+	}
+	if id == noRun {
+		id = b.tail
+	}
+	for id != noRun && seq.Less(b.at(id).start) && b.at(id).prev != noRun && seq.Less(b.at(b.at(id).prev).end) {
+		id = b.at(id).prev
+	}
+	if id != noRun && b.at(id).end.LessEq(seq) {
+		return noRun
+	}
+	return id
+}
+
+func (b *scoreboard) linkNewest(id runID) {
+	r := b.at(id)
+	r.flags |= runTimed
+	r.older, r.newer = b.newest, noRun
+	if b.newest == noRun {
+		b.oldest = id
+	} else {
+		b.slab[b.newest].newer = id
+	}
+	b.newest = id
+}
+
+func (b *scoreboard) unlinkTime(id runID) {
+	r := b.at(id)
+	if r.flags&runTimed == 0 {
+		return
+	}
+	r.flags &^= runTimed
+	if r.older == noRun {
+		b.oldest = r.newer
+	} else {
+		b.slab[r.older].newer = r.newer
+	}
+	if r.newer == noRun {
+		b.newest = r.older
+	} else {
+		b.slab[r.newer].older = r.older
+	}
+}
+
+// relinkTime puts id back into the list by time, at its place.
+func (b *scoreboard) relinkTime(id runID) {
+	if b.at(id).flags&runTimed != 0 {
+		return
+	}
+	after := b.newest
+	for after != noRun && b.at(id).sentAt < b.at(after).sentAt {
+		after = b.at(after).older
+	}
+	if after == b.newest {
+		b.linkNewest(id)
+		return
+	}
+	r := b.at(id)
+	r.flags |= runTimed
+	r.older = after
+	if after == noRun {
+		r.newer = b.oldest
+		b.oldest = id
+	} else {
+		r.newer = b.at(after).newer
+		b.at(after).newer = id
+	}
+	b.at(r.newer).older = id
+}
+
+// clearSACKed takes back that id was SACKed: the peer reneged (RFC 2018, 8).
+func (b *scoreboard) clearSACKed(id runID) {
+	r := b.at(id)
+	if r.flags&runSACKed == 0 {
+		return
+	}
+	b.sacked -= r.segs()
+	r.flags &^= runSACKed
+	b.relinkTime(id)
+}

@@ -1,0 +1,188 @@
+package tcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// sendsData reports whether the state allows new data.
+func (c *Conn) sendsData() bool {
+	switch c.state {
+	case StateEstablished, StateCloseWait:
+		return true
+	case StateFINWait1, StateClosing, StateLastAck:
+		return !c.finSent
+	}
+	return false
+}
+
+// Room returns how many bytes of one new segment the congestion window, the
+// peer's window, the pacer, Nagle's algorithm and probe credit (TLP, persist)
+// allow now: at most MSS, 0 for none. Where nothing is unsent it says what could
+// be sent.
+func (c *Conn) Room(now clock.Instant) int {
+	if !c.sendsData() {
+		return 0
+	}
+	c.restartAfterIdle(now)
+	n := c.windowRoom()
+	if n == 0 {
+		return 0
+	}
+	if c.probeCredit {
+		return n
+	}
+	if c.board.pipe() >= c.flow.Cwnd || c.board.nextLost() != noRun {
+		return 0
+	}
+	if now < c.paceAt && c.ctrl.Pacing(&c.flow) > 0 {
+		c.timers.Set(timerPace, c.paceAt)
+		return 0
+	}
+	return n
+}
+
+// windowRoom returns what the peer's window, silly window avoidance and Nagle's
+// algorithm leave of one segment.
+func (c *Conn) windowRoom() int {
+	usable := c.SndWndEnd().Sub(c.sndNxt)
+	if usable <= 0 {
+		return 0
+	}
+	mss := c.MSS()
+	n := min(usable, mss)
+	if c.forceCredit || c.probeCredit {
+		return n
+	}
+	unsent, _, more := c.upper.Unsent()
+	if usable < mss && (unsent == 0 || unsent > usable) {
+		// "Send data: ... if at least a fraction Fs of the maximum window can be sent"
+		// (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1; Fs = 1/2).
+		if usable < max(c.maxSndWnd/2, 1) {
+			return 0
+		}
+		return n
+	}
+	if 0 < unsent && unsent < mss && c.holdsPartial(more) {
+		return 0
+	}
+	return n
+}
+
+// holdsPartial reports whether the last, partial segment waits for company:
+// because the application says more follows, or (Nagle as Minshall modified it
+// and Linux does it) because another partial segment is still unacknowledged.
+func (c *Conn) holdsPartial(more bool) bool {
+	if c.closing {
+		return false
+	}
+	return more || !c.cfg.NoDelay && c.board.packets > 0 && c.sndUna.Less(c.sndSml)
+}
+
+// Send writes one IP packet with n <= Room new bytes at SndNxt to the front of b
+// and returns its length. It calls the upper's Plan for PSH, Options and Fill.
+func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
+	flags := wire.ACK
+	first := c.board.packets == 0
+	stamp := c.rate.sent(now, first)
+	ssn := c.sndNxt
+	if _, _, push := c.upper.Plan(ssn, n); push {
+		flags |= wire.PSH
+	}
+	length := c.emit(now, b, flags, ssn, n)
+	mss := c.MSS()
+	c.board.push(run{start: ssn, end: ssn.Add(n), mss: max(mss, 1), sentAt: now, rate: stamp})
+	c.maxRun = max(c.maxRun, n)
+	c.sndNxt = ssn.Add(n)
+	if n < mss {
+		c.sndSml = c.sndNxt
+	}
+	if c.probeCredit {
+		c.probeCredit = false
+		c.tlpHigh, c.tlpRetrans = c.sndNxt, false
+	}
+	c.forceCredit = false
+	c.count.bytesSent += uint64(n)
+	if now.Sub(c.lastDataRecv) < c.ato {
+		c.pingpong = true // a reply: its ACK can ride on it
+	}
+	c.sentSegment(now, n)
+	if first {
+		c.persistBackoff = 0
+		c.timers.Stop(timerPersist)
+		c.startUserTimer(now)
+	}
+	if first || !c.timers.Armed(timerRTO) {
+		c.armRTO(now)
+	}
+	c.armTLP(now)
+	return length
+}
+
+// sentSegment does the accounts of a segment with data, new or again.
+func (c *Conn) sentSegment(now clock.Instant, n int) {
+	c.lastSent = now
+	c.idleHalvings = 0
+	if c.flow.State == cc.CWR || c.flow.State == cc.Recovery {
+		c.prrOut++
+	}
+	if rate := c.ctrl.Pacing(&c.flow); rate > 0 {
+		wait := time.Duration(uint64(n+c.headerLen()) * uint64(time.Second) / rate)
+		c.paceAt = max(c.paceAt, now).Add(wait)
+	}
+	c.validateCwnd()
+}
+
+// restartAfterIdle halves cwnd for every RTO without a segment.
+//
+// "a TCP SHOULD set cwnd to no more than RW before beginning transmission if the
+// TCP has not sent data in an interval exceeding the retransmission timeout"
+// (https://www.rfc-editor.org/rfc/rfc5681#section-4.1); as RFC 2861 and Linux do
+// it, step by step.
+func (c *Conn) restartAfterIdle(now clock.Instant) {
+	if c.board.packets > 0 || c.flow.State != cc.Open {
+		return
+	}
+	f := &c.flow
+	rw := min(c.cfg.InitialCwnd, f.Cwnd)
+	k := int(now.Sub(c.lastSent) / c.RTO())
+	if k <= c.idleHalvings || f.Cwnd <= rw {
+		return
+	}
+	if c.idleHalvings == 0 {
+		f.SSThresh = max(f.SSThresh, f.Cwnd/2+f.Cwnd/4)
+		c.ctrl.Event(f, now, cc.IdleRestart)
+	}
+	for ; c.idleHalvings < k && f.Cwnd > rw; c.idleHalvings++ {
+		f.Cwnd = max(f.Cwnd/2, rw)
+	}
+	c.idleHalvings = k
+	c.cwndUsageSeq = c.sndNxt
+	c.maxPacketsOut = 0
+}
+
+// noteAppLimited marks the rate samples of what is in flight if the sender had
+// nothing more to send although it might have.
+func (c *Conn) noteAppLimited() {
+	if c.board.pipe() >= c.flow.Cwnd || c.board.nextLost() != noRun {
+		return
+	}
+	if n, _, _ := c.upper.Unsent(); n < c.flow.MSS {
+		c.rate.limitedByApp(c.sndNxt.Sub(c.sndUna))
+	}
+}
+
+// Penalise halves the congestion window of a path that holds up the connection
+// (Raiciu et al., "How Hard Can It Be?", NSDI 2012, 4.2).
+func (c *Conn) Penalise(now clock.Instant) {
+	f := &c.flow
+	if f.State >= cc.CWR {
+		return
+	}
+	f.Cwnd = max(f.Cwnd/2, 1)
+	f.SSThresh = max(f.Cwnd, 2)
+	c.ctrl.Event(f, now, cc.Penalise)
+}

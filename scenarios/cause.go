@@ -1,0 +1,162 @@
+package scenarios
+
+import (
+	"strings"
+	"time"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/scenarios/observe"
+	"mptcplab/scenarios/result"
+	"mptcplab/scenarios/spec"
+)
+
+// expiry is one expiry of a retransmission timer, as our stacks tell.
+type expiry struct {
+	host string
+	conn uint32
+	at   clock.Instant
+}
+
+// explain says by which path a gap ended and why, and what the sender knew when
+// the event came: the RTO of the path lost and the smoothed RTT of the path that
+// took over.
+func (x *experiment) explain(h *result.Handover, f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap) {
+	lost := x.pathLost(h.Event)
+	var took *observe.Subflow
+	if g.By >= 0 && g.By < len(c.Subflows) {
+		took = c.Subflows[g.By]
+		h.Path = took.Path
+	}
+	h.Cause = x.cause(f, c, d, w, g, took)
+	for _, known := range f.ends()[d].atEvent {
+		if known.event != h.Event {
+			continue
+		}
+		for _, sub := range c.Subflows {
+			info := subflowInfo(known.info, sub, d)
+			if info == nil || info.Closed || !info.Established {
+				continue
+			}
+			if lost != "" && onLink(sub.Path, lost) {
+				h.RTOMS = milliseconds(info.TCP.RTO)
+			}
+			if sub == took {
+				h.SRTTMS = milliseconds(info.TCP.RTT)
+			}
+		}
+	}
+}
+
+func milliseconds(d time.Duration) *float64 {
+	v := ms(d)
+	return &v
+}
+
+// onLink reports whether a path ("wifi", "wifi+s2") uses the client's link.
+func onLink(path, link string) bool { return path == link || strings.HasPrefix(path, link+"+") }
+
+// event returns the entry of the timeline with that name.
+func (x *experiment) event(name string) *spec.Event {
+	for i := range x.run.Timeline {
+		if x.run.Timeline[i].Name == name {
+			return &x.run.Timeline[i]
+		}
+	}
+	return nil
+}
+
+// pathLost is the link that an event concerns; "": none.
+func (x *experiment) pathLost(name string) string {
+	e := x.event(name)
+	if e == nil {
+		return ""
+	}
+	return subject(e)
+}
+
+// subject is the link that an event is about; "": none.
+func subject(e *spec.Event) string {
+	switch {
+	case e.Link != "":
+		return e.Link
+	case e.Iface != "":
+		_, link, _ := strings.Cut(e.Iface, ".")
+		return link
+	case e.DeleteEndpoint != nil:
+		return e.DeleteEndpoint.Dev
+	case e.ChangeEndpoint != nil:
+		return e.ChangeEndpoint.Dev
+	}
+	return ""
+}
+
+// restores reports whether an event brings a link back.
+func restores(e *spec.Event) bool {
+	return e.LinkUp != nil && *e.LinkUp || e.IfaceUp != nil && *e.IfaceUp ||
+		e.Impair != nil && !e.Impair[0].Blackhole && !e.Impair[1].Blackhole
+}
+
+// signalCauses are the signals on the wire that end a gap.
+var signalCauses = map[observe.EventKind]string{
+	observe.EventRemoveAddr: "remove_addr",
+	observe.EventPrio:       "mp_prio",
+	observe.EventRst:        "rst",
+	observe.EventFin:        "fin",
+	observe.EventFail:       "mp_fail",
+}
+
+// cause says why a gap ended: the first signal on the wire after the event, else
+// the return of the very link, else an expiry of the sender's retransmission
+// timer. A gap without any of them has no cause: it is how packets fell.
+func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap, took *observe.Subflow) string {
+	for _, e := range c.Events {
+		if name := signalCauses[e.Kind]; name != "" && e.At >= max(w.from, w.start) && e.At <= w.end {
+			return name
+		}
+	}
+	if took != nil {
+		for i := range x.run.Timeline {
+			e := &x.run.Timeline[i]
+			t := clock.Instant(e.At)
+			if restores(e) && t >= w.start && t <= w.end && onLink(took.Path, subject(e)) {
+				return "link_up"
+			}
+		}
+	}
+	if x.expired(f.ends()[d], w.start, w.end) {
+		return "rto"
+	}
+	// A kernel stack tells nobody of its timers. Old bytes that come again after
+	// more than the least RTO came by the timer.
+	if x.kernel(f.ends()[d].host) && g.How != observe.First && w.gap() >= rtoMin {
+		return "rto"
+	}
+	return "none"
+}
+
+// rtoMin is Linux's TCP_RTO_MIN.
+const rtoMin = 200 * time.Millisecond
+
+func (x *experiment) kernel(host string) bool {
+	for _, h := range x.run.Hosts {
+		if h.Name == host {
+			return h.Stack.Kernel()
+		}
+	}
+	return false
+}
+
+// expired reports whether a retransmission timer of the end's connection expired
+// between two instants.
+func (x *experiment) expired(e *end, from, to clock.Instant) bool {
+	var ordinal uint32
+	if c, ok := e.conn().(interface{ Ordinal() uint32 }); ok {
+		ordinal = c.Ordinal()
+	}
+	for _, r := range x.expiries {
+		if r.host == e.host && r.conn == ordinal && r.at >= from && r.at <= to {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,45 @@
+package scenarios
+
+import (
+	"context"
+	"time"
+
+	"mptcplab/impairments"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
+)
+
+// driver is a fabric as the runner sees it: virtual time or namespaces. Except
+// for do, its methods are called from the runner's own goroutine only.
+type driver interface {
+	now() clock.Instant
+	// do runs f in a turn of host: nothing else touches the host's applications
+	// and stack meanwhile.
+	do(host string, f func(now clock.Instant))
+	// run lets the lab work until the clock reaches until, or ctx ends.
+	run(ctx context.Context, until clock.Instant) error
+
+	setImpairments(link string, c [2]impairments.Config) error
+	setLinkUp(link string, up bool) error
+	setIfaceUp(host, link string, up bool) error
+	addEndpoint(host string, e pm.Endpoint) error
+	deleteEndpoint(host string, e pm.Endpoint) error // by ID, or by address
+	changeEndpoint(host string, e pm.Endpoint) error
+	flushEndpoints(host string) error
+	setLimits(host string, l pm.Limits) error
+
+	// counters calls f with each counter of host, in a fixed order.
+	counters(host string, f func(name string, v uint64)) error
+	linkStats(link string, direction int) (impairments.Stats, bool)
+	// congestionControl is what the host's sockets really use.
+	congestionControl(host string) string
+	// degraded lists what was asked for and could not be had.
+	degraded() []string
+	// idle reports whether no host owes anything any more.
+	idle() bool
+	fingerprint() string
+	close() error
+}
+
+// sampleEvery is the distance of the rows in series.csv.
+const sampleEvery = 100 * time.Millisecond

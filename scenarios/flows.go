@@ -1,0 +1,159 @@
+package scenarios
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp"
+	"mptcplab/mptcp/clock"
+	"mptcplab/scenarios/spec"
+	"mptcplab/workloads"
+)
+
+// flow is one connection pair of a workload: its two ends, and what is measured
+// beside them.
+type flow struct {
+	name   string
+	w      *spec.Workload
+	port   uint16
+	client end
+	server end
+	stop   func() // ends the flow early; runs on the client's host
+}
+
+// end is one end of a flow. Everything in it belongs to its host: read and
+// changed only in a turn of that host (driver.do).
+type end struct {
+	host  string
+	app   workloads.App
+	meter *workloads.Meter
+	conn  func() workloads.Conn
+	gaps  gapTracker
+	// atEvent is what this end's stack said of its subflows when an event came.
+	atEvent []eventInfo
+}
+
+type eventInfo struct {
+	event string
+	info  mptcp.Info
+}
+
+// ends returns both ends of the flow.
+func (f *flow) ends() [2]*end { return [2]*end{&f.client, &f.server} }
+
+// receives reports whether the end gets bytes that the workload counts.
+func (f *flow) receives(e *end) bool {
+	if f.w.Type == "request-response" {
+		return e == &f.client
+	}
+	if e == &f.client {
+		return f.w.Download != spec.Amount{}
+	}
+	return f.w.Upload != spec.Amount{}
+}
+
+// makeFlows makes the flows of a run. Each has its own server port, so that a
+// connection on the wire belongs to one flow beyond doubt.
+func makeFlows(run *spec.Run) []*flow {
+	var flows []*flow
+	for i := range run.Workloads {
+		w := &run.Workloads[i]
+		n := max(1, w.Parallel)
+		for m := range n {
+			f := &flow{name: w.Name, w: w, port: w.Port + uint16(m)}
+			if n > 1 {
+				f.name = fmt.Sprintf("%s.%d", w.Name, m+1)
+			}
+			f.client = end{host: w.Client, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
+			f.server = end{host: w.Server, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
+			f.makeApps(run)
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
+func (f *flow) makeApps(run *spec.Run) {
+	up := workloads.NewStream(run.Seed, f.name+"/up")
+	down := workloads.NewStream(run.Seed, f.name+"/down")
+	dial := f.socket(run, f.w.Client, f.w.ClientSettings)
+	dial.Local = netip.AddrPortFrom(f.w.ClientAddr, 0)
+	dial.Remote = netip.AddrPortFrom(f.w.ServerAddr, f.port)
+	listen := f.socket(run, f.w.Server, f.w.ServerSettings)
+	listen.Local = netip.AddrPortFrom(unspecified(f.w.ServerAddr), f.port)
+
+	switch f.w.Type {
+	case "request-response":
+		x := workloads.Exchange{
+			Request: f.w.Request, Response: f.w.Response, Count: f.w.Count,
+			Think:     workloads.Draw{Kind: f.w.Think.Kind, A: f.w.Think.A, B: f.w.Think.B},
+			Reconnect: f.w.Reconnect,
+		}
+		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.w.Start, Data: up, Meter: f.client.meter,
+			Draws: workloads.NewStream(run.Seed, f.name+"/draws")}
+		s := &workloads.ExchangeServer{Exchange: x, Socket: listen, Data: down, Meter: f.server.meter}
+		f.client.app, f.client.conn, f.stop = c, c.Conn, c.Stop
+		f.server.app, f.server.conn = s, s.Conn
+	default:
+		p := workloads.Pattern{First: f.w.Write.First, Max: f.w.Write.Max, Pause: f.w.Write.Pause, Bitrate: f.w.Bitrate}
+		c := &workloads.BulkClient{Socket: dial, Start: f.w.Start}
+		c.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Upload), Pattern: p, Data: up, Meter: f.client.meter}
+		s := &workloads.BulkServer{Socket: listen}
+		s.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Download), Pattern: p, Data: down, Meter: f.server.meter}
+		f.client.app, f.client.conn = c, c.Conn
+		f.server.app, f.server.conn = s, s.Conn
+		f.stop = func() { c.Stopped = true }
+	}
+}
+
+func amount(a spec.Amount) workloads.Amount { return workloads.Amount{Bytes: a.Bytes, Time: a.Time} }
+
+func unspecified(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// socket is what the workload asks of a host: its protocol is its own word or
+// what the host's stack is.
+func (f *flow) socket(run *spec.Run, host string, s spec.Settings) workloads.Socket {
+	proto := f.w.Proto
+	for i := range run.Hosts {
+		h := &run.Hosts[i]
+		if h.Name != host {
+			continue
+		}
+		plain := h.Stack == spec.StackTCP || h.Stack == spec.StackKernelTCP
+		if plain || proto == "" {
+			proto = "mptcp"
+			if plain {
+				proto = "tcp"
+			}
+		}
+	}
+	cfg := spec.MPTCPConfig(s, proto == "tcp")
+	return workloads.Socket{Proto: proto, Config: &cfg}
+}
+
+// asked reports whether an end asked for MPTCP.
+func (f *flow) asked(run *spec.Run) bool {
+	return f.socket(run, f.w.Client, f.w.ClientSettings).Proto == "mptcp" ||
+		f.socket(run, f.w.Server, f.w.ServerSettings).Proto == "mptcp"
+}
+
+// duration is from connect to the last byte that either end was to get.
+func (f *flow) duration() time.Duration {
+	c, s := f.client.meter, f.server.meter
+	if c.Start == clock.Never {
+		return 0
+	}
+	last := c.Start
+	for _, m := range []*workloads.Meter{c, s} {
+		if m.LastRead != clock.Never {
+			last = max(last, m.LastRead)
+		}
+	}
+	return last.Sub(c.Start)
+}

@@ -1,0 +1,199 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"mptcplab/impairments"
+	"mptcplab/mptcp/clock"
+	"mptcplab/scenarios/result"
+	"mptcplab/scenarios/spec"
+)
+
+// rampStep is how often a ramp changes the link.
+const rampStep = 100 * time.Millisecond
+
+// action is something the runner does at an instant.
+type action struct {
+	at clock.Instant
+	do func(now clock.Instant) error
+}
+
+// timeline turns the events of the run into actions, in order of time; events of
+// one instant keep the order of the file.
+func (x *experiment) timeline() []action {
+	var actions []action
+	for i := range x.run.Timeline {
+		e := &x.run.Timeline[i]
+		record := len(x.events)
+		x.events = append(x.events, result.Event{Name: e.Name, Text: describe(e), At: e.At.Seconds()})
+		actions = append(actions, action{clock.Instant(e.At), func(now clock.Instant) error {
+			if x.flowsOver() {
+				return nil // reported as not happened
+			}
+			x.events[record].Happened = true
+			x.events[record].Actual = x.d.now().Seconds()
+			x.files.Events.Timeline(x.events[record])
+			if e.Name != "" {
+				x.markEvent(e.Name)
+			}
+			if err := x.apply(e); err != nil {
+				return fmt.Errorf("event %s at %v: %w", x.events[record].Text, e.At, err)
+			}
+			return nil
+		}})
+		if e.Impair != nil && e.Ramp > 0 {
+			actions = append(actions, x.ramp(e)...)
+		}
+	}
+	return actions
+}
+
+// apply does what an event says.
+func (x *experiment) apply(e *spec.Event) error {
+	switch {
+	case e.Link != "" && e.Impair != nil:
+		if e.Ramp > 0 {
+			return nil // the ramp's own actions do it
+		}
+		x.impair[e.Link] = *e.Impair
+		return x.d.setImpairments(e.Link, *e.Impair)
+	case e.Link != "" && e.LinkUp != nil:
+		return x.d.setLinkUp(e.Link, *e.LinkUp)
+	case e.Iface != "":
+		host, link, _ := strings.Cut(e.Iface, ".")
+		return x.setIface(host, link, *e.IfaceUp, e.Notice)
+	case e.Workload != "":
+		for _, f := range x.flows {
+			if f.w.Name == e.Workload && e.Stop {
+				x.d.do(f.client.host, func(clock.Instant) { f.stop() })
+			}
+		}
+		return nil
+	case e.Host != "":
+		return x.applyHost(e)
+	}
+	return nil // a mark
+}
+
+func (x *experiment) applyHost(e *spec.Event) error {
+	switch {
+	case e.AddEndpoint != nil:
+		return x.d.addEndpoint(e.Host, *e.AddEndpoint)
+	case e.DeleteEndpoint != nil:
+		return x.d.deleteEndpoint(e.Host, *e.DeleteEndpoint)
+	case e.ChangeEndpoint != nil:
+		return x.d.changeEndpoint(e.Host, *e.ChangeEndpoint)
+	case e.FlushEndpoints:
+		return x.d.flushEndpoints(e.Host)
+	case e.SetLimits != nil:
+		return x.d.setLimits(e.Host, *e.SetLimits)
+	}
+	return nil
+}
+
+// setIface is "ip link set"; with notice it also deletes or adds the interface's
+// endpoints, as a network manager does, so that the peer gets a REMOVE_ADDR.
+func (x *experiment) setIface(host, link string, up, notice bool) error {
+	if up {
+		if err := x.d.setIfaceUp(host, link, true); err != nil {
+			return err
+		}
+	}
+	if notice {
+		for _, h := range x.run.Hosts {
+			if h.Name != host {
+				continue
+			}
+			for _, ep := range h.Endpoints {
+				if ep.Dev != link {
+					continue
+				}
+				change := x.d.deleteEndpoint
+				if up {
+					change = x.d.addEndpoint
+				}
+				if err := change(host, ep); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if up {
+		return nil
+	}
+	return x.d.setIfaceUp(host, link, false)
+}
+
+// ramp changes the link in steps, linearly from what it is when the event comes
+// to what the event says.
+func (x *experiment) ramp(e *spec.Event) []action {
+	var actions []action
+	var from [2]impairments.Config
+	steps := max(1, int(e.Ramp/rampStep))
+	for i := range steps + 1 {
+		actions = append(actions, action{clock.Instant(e.At + e.Ramp*time.Duration(i)/time.Duration(steps)), func(clock.Instant) error {
+			if i == 0 {
+				from = x.impair[e.Link]
+				return nil
+			}
+			var c [2]impairments.Config
+			for d := range c {
+				c[d] = impairments.Between(from[d], e.Impair[d], i, steps)
+			}
+			x.impair[e.Link] = c
+			return x.d.setImpairments(e.Link, c)
+		}})
+	}
+	return actions
+}
+
+// describe says in one line what an event does, for tables and plots.
+func describe(e *spec.Event) string {
+	updown := func(up bool) string {
+		if up {
+			return "up"
+		}
+		return "down"
+	}
+	switch {
+	case e.Link != "" && e.Impair != nil:
+		s := e.Link + " changes"
+		if e.Impair[0].Blackhole && e.Impair[1].Blackhole {
+			s = e.Link + " goes silent"
+		}
+		if e.Ramp > 0 {
+			s += fmt.Sprintf(" over %v", e.Ramp)
+		}
+		return s
+	case e.Link != "" && e.LinkUp != nil:
+		return e.Link + " " + updown(*e.LinkUp)
+	case e.Iface != "":
+		s := e.Iface + " " + updown(*e.IfaceUp)
+		if e.Notice {
+			s += ", with notice"
+		}
+		return s
+	case e.Workload != "":
+		return e.Workload + " stops"
+	case e.AddEndpoint != nil:
+		return e.Host + " adds endpoint " + e.AddEndpoint.Addr.String()
+	case e.DeleteEndpoint != nil:
+		return fmt.Sprintf("%s deletes endpoint %s", e.Host, endpointName(e.DeleteEndpoint.Addr.IsValid(), e.DeleteEndpoint.Addr.String(), e.DeleteEndpoint.ID))
+	case e.ChangeEndpoint != nil:
+		return fmt.Sprintf("%s changes endpoint %s", e.Host, endpointName(e.ChangeEndpoint.Addr.IsValid(), e.ChangeEndpoint.Addr.String(), e.ChangeEndpoint.ID))
+	case e.FlushEndpoints:
+		return e.Host + " flushes its endpoints"
+	case e.SetLimits != nil:
+		return fmt.Sprintf("%s sets limits %d/%d", e.Host, e.SetLimits.Subflows, e.SetLimits.AddAddrAccepted)
+	}
+	return e.Mark
+}
+
+func endpointName(byAddr bool, addr string, id uint8) string {
+	if byAddr {
+		return addr
+	}
+	return fmt.Sprintf("id %d", id)
+}
