@@ -62,7 +62,7 @@ func decodeYAML(t *testing.T, data []byte) any {
 func scenarioFiles(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"../*.yaml", "../../../shared/scenarios/*.yaml", "/work/shared/scenarios/*.yaml"} {
+	for _, pattern := range []string{"../*.yaml", "../../../shared/scenarios/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
