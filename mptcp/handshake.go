@@ -20,6 +20,7 @@ func (c *Conn) negotiateSYN(seg *wire.Segment) {
 		}
 		return
 	}
+	c.speech = offered
 	if !has {
 		c.fall(s.now, reasonNoCapableInSYN)
 		return
@@ -30,7 +31,6 @@ func (c *Conn) negotiateSYN(seg *wire.Segment) {
 		c.fall(s.now, reasonCapableRefused)
 		return
 	}
-	c.speech = offered
 	// "If either host requires the use of checksums, checksums are used"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0

@@ -56,7 +56,9 @@ func addr(s string) netip.Addr         { return netip.MustParseAddr(s) }
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 func prefix(s string) netip.Prefix     { return netip.MustParsePrefix(s) }
 
-// hostLinks are links 10.0.i.side/24 and fd00:i::side/64; all reach each other.
+// hostLinks are links 10.0.i.side/24 and fd00:i::side/64. The client (side 1)
+// reaches everything over each link, as with a routing table per interface; the
+// server answers over the link whose network the client's address is of.
 func hostLinks(side, n int) []Link {
 	var links []Link
 	for i := 1; i <= n; i++ {
@@ -64,8 +66,10 @@ func hostLinks(side, n int) []Link {
 			Name: fmt.Sprintf("link%d", i), Up: true,
 			Prefixes: []netip.Prefix{
 				prefix(fmt.Sprintf("10.0.%d.%d/24", i, side)), prefix(fmt.Sprintf("fd00:%d::%d/64", i, side))},
-			Routes: []Route{{Prefix: prefix("0.0.0.0/0"), Metric: i}, {Prefix: prefix("::/0"), Metric: i}},
 		})
+		if side == 1 {
+			links[i-1].Routes = []Route{{Prefix: prefix("0.0.0.0/0"), Metric: i}, {Prefix: prefix("::/0"), Metric: i}}
+		}
 	}
 	return links
 }

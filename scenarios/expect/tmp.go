@@ -1,3 +1,0 @@
-package expect
-import "time"
-func Instants(e []Expectation) []time.Duration { return nil }
