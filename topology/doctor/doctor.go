@@ -6,7 +6,6 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -147,9 +146,10 @@ func tshark() Finding {
 	return Finding{Name: "tshark", OK: true, Detail: path}
 }
 
-// Print writes findings as a table.
-func Print(w io.Writer, list []Finding) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+// Table returns findings as a table: what, whether, and why or what instead.
+func Table(list []Finding) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, f := range list {
 		mark := "yes"
 		if !f.OK {
@@ -160,5 +160,6 @@ func Print(w io.Writer, list []Finding) error {
 			fmt.Fprintf(t, "\t\t-> %s\n", f.Instead)
 		}
 	}
-	return t.Flush()
+	t.Flush() // a strings.Builder takes everything
+	return b.String()
 }

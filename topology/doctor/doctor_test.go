@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -39,11 +38,7 @@ func TestExamine(t *testing.T) {
 	if interfaces(before) != interfaces(after) {
 		t.Errorf("interfaces before:\n%s\nafter:\n%s", before, after)
 	}
-	var out bytes.Buffer
-	if err := Print(&out, list); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("\n%s", &out)
+	t.Logf("\n%s", Table(list))
 }
 
 // interfaces returns the names in /proc/net/dev.
@@ -70,14 +65,10 @@ func TestUnexamined(t *testing.T) {
 	}
 }
 
-func TestPrint(t *testing.T) {
-	var out bytes.Buffer
+func TestTable(t *testing.T) {
 	list := []Finding{{Name: "veth", OK: true, Detail: "works"}, {Name: "netem", Detail: "missing", Instead: "the relay"}}
-	if err := Print(&out, list); err != nil {
-		t.Fatal(err)
-	}
 	want := "veth   yes  works\nnetem  no   missing\n            -> the relay\n"
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", &out, want)
+	if got := Table(list); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
