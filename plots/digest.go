@@ -26,6 +26,7 @@ type digest struct {
 // window is the neighbourhood of a named event.
 type window struct {
 	handover  result.Handover
+	others    []result.Handover // events with the same gap
 	from, to  float64
 	cloud     cloud
 	delivered plotter.XYs // in-order progress at the receiver, in MB
@@ -181,8 +182,8 @@ func (w *window) progress(x, y float64) {
 	w.latest = pt
 }
 
-// zoom returns a quarter of a second in which the scheduler was undisturbed:
-// half a second before the first event, or in the middle.
+// zoom returns the time of about 100 segments at which the scheduler was
+// undisturbed: half a second before the first event, or in the middle.
 func zoom(run *result.Run, flow *result.Flow) window {
 	mid := flow.Start + flow.Duration/2
 	for _, e := range run.Events {
@@ -190,7 +191,8 @@ func zoom(run *result.Run, flow *result.Flow) window {
 			mid = min(mid, e.Actual-0.5)
 		}
 	}
-	return window{from: max(0, mid-0.125), to: mid + 0.125}
+	half := 50 * 1448 * 8 / max(flow.Goodput, 1e5)
+	return window{from: max(0, mid-half), to: mid + half}
 }
 
 // windows returns the neighbourhoods of the events that touched a flow.
@@ -206,6 +208,15 @@ func windows(run *result.Run, flow *result.Flow) []window {
 		if !h.Happened || h.GapEnd <= h.GapStart {
 			continue
 		}
+		if n := len(list); n > 0 && list[n-1].handover.GapStart == h.GapStart {
+			w := &list[n-1]
+			w.others = append(w.others, h)
+			w.to = max(w.to, h.At+0.15)
+			continue
+		}
+		if len(list) == maxTracks {
+			break
+		}
 		gap := h.GapEnd - h.GapStart
 		pad := min(max(0.4*gap, 0.15), 2)
 		list = append(list, window{
@@ -213,9 +224,6 @@ func windows(run *result.Run, flow *result.Flow) []window {
 			from:     max(0, min(h.At, h.GapStart)-pad),
 			to:       max(h.At, h.GapEnd) + pad,
 		})
-		if len(list) == maxTracks {
-			break
-		}
 	}
 	return list
 }

@@ -29,7 +29,7 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 	for i := range list {
 		w := &list[i]
 		h := w.handover
-		p := newPlot(describe(h), "Time (s)", "Place in the stream (MB)")
+		p := newPlot(describe(w), "Time (s)", "Place in the stream (MB)")
 		if d == nil {
 			w.delivered = s.delivered(flow.Name, dir)
 		}
@@ -53,8 +53,12 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 }
 
 // describe says in a line what a panel shows.
-func describe(h result.Handover) string {
-	s := []string{fmt.Sprintf("%s at %.3f s", h.Event, h.At)}
+func describe(w *window) string {
+	h := w.handover
+	var s []string
+	for _, e := range append([]result.Handover{h}, w.others...) {
+		s = append(s, fmt.Sprintf("%s at %.3f s", e.Event, e.At))
+	}
 	switch {
 	case h.Cause != "" && h.Cause != "none" && h.Path != "":
 		s = append(s, fmt.Sprintf("ended by %s, on %s", h.Cause, h.Path))

@@ -52,8 +52,8 @@ func (b *book) scheduler(run *result.Run, s *series, d *digest) *figure {
 		q.Add(events{run.Events})
 		f.panels = append(f.panels, q)
 		if len(d.zoom.cloud.order) > 0 {
-			z := newPlot("The same for a quarter of a second, segment by segment", "Time (s)", "Data sequence (MB)")
-			b.addCloud(z, &d.zoom.cloud, l, 1.2, false)
+			z := newPlot("The same, segment by segment", "Time (s)", "Data sequence (MB)")
+			b.addCloud(z, &d.zoom.cloud, l, 1.0, false)
 			lo, hi := visible(&d.zoom)
 			z.X.Min, z.X.Max, z.Y.Min, z.Y.Max = d.zoom.from, d.zoom.to, lo, hi
 			f.panels = append(f.panels, z)
