@@ -1,65 +1,342 @@
 package mptcp
 
 import (
+	"io"
 	"net/netip"
+	"time"
 
+	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/sched"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// speech is what a connection speaks.
+type speech uint8
+
+const (
+	plainTCP  speech = iota // by configuration
+	offered                 // MP_CAPABLE was sent or received, not both keys are known
+	multipath               // both keys are known
+	fallen                  // an end asked for MPTCP, and this is plain TCP: for good
 )
 
 // Conn is one connection: MPTCP, or plain TCP by configuration or fallback.
 // Nothing blocks; Stack.NextEvent tells when to try again.
 type Conn struct {
-	stack *Stack
+	stack    *Stack
+	cfg      Config // no zero value means a default any more
+	src      source
+	listener *Listener // who has not accepted it yet
+	ordinal  uint32
+	server   bool
+	laddr    netip.AddrPort
+	raddr    netip.AddrPort
+
+	speech                 speech
+	keys                   // keys.go and handshake.go
+	family                 cc.Family
+	sched                  sched.Scheduler
+	plan                   plan // the scheduler's decision at hand
+	subflows               []*subflow
+	ended                  []SubflowInfo
+	nextPath               int // ordinal of the next subflow
+	nextDraw               uint32
+	established            bool // the first handshake is done
+	confirmed              bool // fully established: a DSS has come (RFC 8684, 3.1)
+	multi                  bool // a second subflow was ever under way
+	fallbackReason         string
+	signals                signals
+	send                   sendWindow
+	recv                   recvWindow
+	reinject               reinjectQueue
+	err                    error
+	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
+	aborted, done          bool
+	again                  bool // there is new work for this drain
+	counted, uncounted     bool // in MPCurrEstab
+	forgotten              bool
+	fastClosed             bool // MP_FASTCLOSE goes on every RST
+
+	rtxAt    clock.Instant // connection-level retransmission
+	rtxTries uint
+	closeAt  clock.Instant // no subflow is left: the end
+
+	due    clock.Instant // in the stack's heap
+	heapAt int
+	queued bool // in the stack's line for Output
+	phase  phase
+	turn   int // subflow whose turn it is in this phase
+
+	stats struct{ acked, sent, retrans, reinjected, duplicate uint64 }
 }
+
+// keys are the two ends' keys and what follows from them.
+type keys struct {
+	localKey, remoteKey uint64
+	token, remoteToken  uint32
+	sndBase, rcvBase    wire.DSN // of stream offset 0: IDSN + 1
+	checksum            bool     // DSS checksums are used
+	denyJoin            bool     // the peer set flag C
+	synsSent            int
+}
+
+// Dial begins a connection to raddr. laddr may be zero, or have port 0: the
+// stack chooses then. cfg nil is the host's default.
+func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort) (*Conn, error) {
+	s.now = now
+	conf := s.resolve(cfg)
+	if err := conf.check(); err != nil {
+		return nil, err
+	}
+	laddr, err := s.pickLocal(laddr, raddr)
+	if err != nil {
+		return nil, err
+	}
+	c := s.newConn(now, conf, laddr, raddr)
+	if !conf.PlainTCP {
+		c.speech = offered
+		s.newKey(c)
+	}
+	sf := c.newSubflow(laddr, raddr)
+	c.trace(now, evConnCreated(c))
+	sf.connect(now)
+	s.touch(c)
+	return c, nil
+}
+
+// pickLocal completes the local address of a connection to raddr.
+func (s *Stack) pickLocal(laddr, raddr netip.AddrPort) (netip.AddrPort, error) {
+	if !raddr.IsValid() || raddr.Port() == 0 || raddr.Addr().IsUnspecified() {
+		return laddr, ErrInvalid
+	}
+	a := laddr.Addr()
+	if !a.IsValid() || a.IsUnspecified() {
+		src, ok := s.sourceFor(raddr.Addr())
+		if !ok {
+			return laddr, ErrUnreachable
+		}
+		a = src
+	}
+	if !s.owns(a) {
+		return laddr, ErrAddrNotAvail
+	}
+	if a.Is4() != raddr.Addr().Is4() {
+		return laddr, ErrInvalid
+	}
+	if _, ok := s.route(a, raddr.Addr()); !ok {
+		return laddr, ErrUnreachable
+	}
+	port := laddr.Port()
+	if port == 0 {
+		p, ok := s.ephemeral(a, raddr)
+		if !ok {
+			return laddr, ErrAddrInUse
+		}
+		port = p
+	}
+	laddr = netip.AddrPortFrom(a, port)
+	if s.flows[flowKey{laddr, raddr}] != nil {
+		return laddr, ErrAddrInUse
+	}
+	return laddr, nil
+}
+
+// newConn makes a connection without subflows.
+func (s *Stack) newConn(now clock.Instant, cfg Config, laddr, raddr netip.AddrPort) *Conn {
+	s.ordinal++
+	c := &Conn{
+		stack: s, cfg: cfg, ordinal: s.ordinal, laddr: laddr, raddr: raddr,
+		rtxAt: clock.Never, closeAt: clock.Never, due: clock.Never,
+	}
+	c.src.ready.Conn = c
+	c.family, _ = cc.Lookup(cfg.TCP.CongestionControl)
+	c.sched, _ = sched.Lookup(cfg.Scheduler)
+	c.send.init(&cfg)
+	c.recv.init(&cfg)
+	c.signals.init()
+	s.conns = append(s.conns, c)
+	return c
+}
+
+// streaming reports whether the connection is a plain byte stream: TCP by
+// configuration or by fallback.
+func (c *Conn) streaming() bool { return c.speech == plainTCP || c.speech == fallen }
 
 // Read reads what has arrived in order. It returns ErrWouldBlock if there is
 // nothing yet, io.EOF after the peer's end of the stream, or the error that ended
 // the connection.
-func (c *Conn) Read(p []byte) (int, error) { return 0, ErrWouldBlock }
+func (c *Conn) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		b := c.Peek()
+		if len(b) == 0 {
+			break
+		}
+		k := copy(p[n:], b)
+		c.Discard(k)
+		n += k
+	}
+	switch {
+	case n > 0 || len(p) == 0:
+		return n, nil
+	case c.readClosed:
+		return 0, ErrClosed
+	case c.recv.finDone:
+		return 0, io.EOF
+	case c.err != nil:
+		return 0, c.err
+	}
+	return 0, ErrWouldBlock
+}
 
 // Peek returns the first run of bytes that can be read, without reading them;
 // nil: none. It is valid until the next call into the stack.
-func (c *Conn) Peek() []byte { return nil }
+func (c *Conn) Peek() []byte {
+	if c.readClosed {
+		return nil
+	}
+	return c.recv.peek()
+}
 
 // Discard reads n bytes of those that can be read and throws them away.
-func (c *Conn) Discard(n int) {}
+func (c *Conn) Discard(n int) {
+	n = min(n, c.readable())
+	if n <= 0 {
+		return
+	}
+	c.recv.read += uint64(n)
+	c.recv.ring.Free(c.recv.read)
+	c.recv.consumed(c, n)
+}
+
+// readable returns how many bytes Read can return.
+func (c *Conn) readable() int { return int(c.recv.nxt - c.recv.read) }
 
 // Write copies bytes of p into the send buffer and returns how many; ErrWouldBlock
 // with 0 if it is full. more: the application will write again soon (MSG_MORE).
-func (c *Conn) Write(p []byte, more bool) (int, error) { return 0, ErrWouldBlock }
+func (c *Conn) Write(p []byte, more bool) (int, error) {
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.send.closed || c.done:
+		return 0, ErrClosed
+	case len(p) == 0:
+		return 0, nil
+	}
+	n := min(c.send.free(), len(p))
+	if n < len(p) {
+		c.send.starved = true
+	}
+	if n <= 0 {
+		return 0, ErrWouldBlock
+	}
+	c.makeRoom(n)
+	c.send.ring.Append(p[:n])
+	c.send.end += uint64(n)
+	c.send.more = more
+	if !more {
+		c.send.pushAt = c.send.end
+	}
+	c.stack.touch(c)
+	return n, nil
+}
 
 // CloseWrite ends our direction of the stream after what was written.
-func (c *Conn) CloseWrite() error { return nil }
+func (c *Conn) CloseWrite() error {
+	if c.err != nil {
+		return c.err
+	}
+	c.endWriting()
+	return nil
+}
 
 // Close ends our direction and throws away what still arrives; with unread data
 // it aborts, as Linux does (RFC 2525, 2.17).
-func (c *Conn) Close() {}
-
-// Abort ends the connection at once: MP_FASTCLOSE, or RST for plain TCP.
-func (c *Conn) Abort() {}
+func (c *Conn) Close() {
+	if c.readClosed || c.done {
+		return
+	}
+	if c.readable() > 0 {
+		c.Abort()
+		c.readClosed = true
+		return
+	}
+	c.readClosed = true
+	c.endWriting()
+	if c.streaming() {
+		for _, sf := range c.subflows {
+			sf.tcp.Orphan()
+		}
+	}
+}
 
 // Established reports whether the handshake was done, now or before the end.
-func (c *Conn) Established() bool { return false }
+func (c *Conn) Established() bool { return c.established }
 
 // Err returns what ended the connection, nil while it lives and after an orderly
 // end.
-func (c *Conn) Err() error { return nil }
+func (c *Conn) Err() error { return c.err }
 
 // Done reports whether both sides closed and nothing is owed any more. The stack
 // has forgotten the connection then, save for TIME-WAIT of its subflows.
-func (c *Conn) Done() bool { return false }
+func (c *Conn) Done() bool { return c.done }
 
-// LocalAddr returns our address of the first subflow.
-func (c *Conn) LocalAddr() netip.AddrPort { return netip.AddrPort{} }
+// LocalAddr returns our address of the first subflow, also after it is gone.
+func (c *Conn) LocalAddr() netip.AddrPort { return c.laddr }
 
-// RemoteAddr returns the peer's address of the first subflow.
-func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
+// RemoteAddr returns the peer's address of the first subflow, also after it is
+// gone.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.raddr }
 
 // Token returns our token, by which the peer joins; 0 for plain TCP.
-func (c *Conn) Token() uint32 { return 0 }
+func (c *Conn) Token() uint32 { return c.token }
 
 // Ordinal numbers the connections of a stack from 1.
-func (c *Conn) Ordinal() uint32 { return 0 }
+func (c *Conn) Ordinal() uint32 { return c.ordinal }
 
-// Info returns the state of the connection and its subflows.
-func (c *Conn) Info(now clock.Instant) Info { return Info{} }
+// notify tells the owner of news.
+func (c *Conn) notify(m Mask) { c.stack.notify(&c.src, m) }
+
+// trace hands an event of the connection to the tracer.
+func (c *Conn) trace(now clock.Instant, e trace.Event) {
+	if t := c.stack.env.Trace; t != nil {
+		e.At, e.Conn, e.Token = now, c.ordinal, c.token
+		t.Trace(e)
+	}
+}
+
+func (c *Conn) tracing() bool { return c.stack.env.Trace != nil }
+
+func evConnCreated(c *Conn) trace.Event {
+	return trace.Event{Kind: trace.ConnCreated, Path: -1, Local: c.laddr, Remote: c.raddr, Flag: !c.server}
+}
+
+// resolve returns cfg, or the host's default for nil, with the defaults filled
+// in.
+func (s *Stack) resolve(cfg *Config) Config {
+	if cfg == nil {
+		cfg = &s.env.Host.Default
+	}
+	c := *cfg
+	c.Scheduler = or(c.Scheduler, "minrtt")
+	c.TCP.CongestionControl = or(c.TCP.CongestionControl, "cubic")
+	c.AddAddrTimeout = or(c.AddAddrTimeout, 120*time.Second)
+	c.CloseTimeout = or(c.CloseTimeout, 60*time.Second)
+	c.StaleLossCount = or(c.StaleLossCount, 4)
+	c.SYNRetriesBeforeTCPFallback = or(c.SYNRetriesBeforeTCPFallback, 2)
+	c.SendBufferMax = or(c.SendBufferMax, 4<<20)
+	c.RecvBufferMax = or(c.RecvBufferMax, 6<<20)
+	c.TCP.MaxWindow = or(c.TCP.MaxWindow, or(c.RecvBuffer, c.RecvBufferMax))
+	return c
+}
+
+// or returns v, or def if v is the zero value.
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

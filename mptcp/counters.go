@@ -1,8 +1,137 @@
 package mptcp
 
 // Counters are the MIB counters of a stack under the names of the kernel
-// (nstat -as), so that both stacks stand in one table. See Each for the order.
-type Counters struct{}
+// (nstat -as), so that both stacks stand in one table, counted where the kernel
+// counts them. A counter that this stack has no occasion for stays 0.
+type Counters struct {
+	MPTcpExtMPCapableSYNRX          uint64 // SYN with MP_CAPABLE received by a listener
+	MPTcpExtMPCapableSYNTX          uint64 // connections whose SYN carried MP_CAPABLE
+	MPTcpExtMPCapableSYNACKRX       uint64 // SYN/ACK with MP_CAPABLE received
+	MPTcpExtMPCapableACKRX          uint64 // third ACK with MP_CAPABLE received
+	MPTcpExtMPCapableFallbackACK    uint64 // third ACK without
+	MPTcpExtMPCapableFallbackSYNACK uint64 // SYN/ACK without
+	MPTcpExtMPCapableSYNTXDrop      uint64 // fell back after SYNs without answer
+	MPTcpExtMPCapableDataFallback   uint64 // fell back: the peer's first segment had no DSS
+	MPTcpExtMPCapableEndpAttempt    uint64 // never counted: no ports on endpoints
+	MPTcpExtMPFallbackTokenInit     uint64 // never counted: a token is always found
+	MPTcpExtMPTCPRetrans            uint64 // segments of data mapped again on another subflow
+	MPTcpExtMPJoinNoTokenFound      uint64 // MP_JOIN with unknown token
+	MPTcpExtMPJoinSynRx             uint64 // SYN with MP_JOIN received, before any check
+	MPTcpExtMPJoinSynBackupRx       uint64
+	MPTcpExtMPJoinSynAckRx          uint64
+	MPTcpExtMPJoinSynAckBackupRx    uint64
+	MPTcpExtMPJoinSynAckHMacFailure uint64
+	MPTcpExtMPJoinAckRx             uint64
+	MPTcpExtMPJoinAckHMacFailure    uint64
+	MPTcpExtMPJoinRejected          uint64 // third ACK refused by the limits
+	MPTcpExtMPJoinSynTx             uint64 // SYN with MP_JOIN sent
+	MPTcpExtMPJoinSynTxCreatSkErr   uint64
+	MPTcpExtMPJoinSynTxBindErr      uint64
+	MPTcpExtMPJoinSynTxConnectErr   uint64
+	MPTcpExtDSSNotMatching          uint64 // mapping that contradicts another
+	MPTcpExtDSSCorruptionFallback   uint64 // wrong checksum on the only subflow
+	MPTcpExtDSSCorruptionReset      uint64 // wrong checksum, other subflows left
+	MPTcpExtDssFallback             uint64 // fell back in mid-life
+	MPTcpExtInfiniteMapTx           uint64
+	MPTcpExtInfiniteMapRx           uint64
+	MPTcpExtNoDSSInWindow           uint64 // data or mapping outside the window, or data without mapping
+	MPTcpExtDataCsumErr             uint64 // DSS checksums that were wrong
+	MPTcpExtDuplicateData           uint64 // arrivals of data that was there
+	MPTcpExtAddAddr                 uint64 // ADD_ADDR received, without echoes
+	MPTcpExtAddAddrTx               uint64 // ADD_ADDR sent
+	MPTcpExtEchoAdd                 uint64 // echoes received
+	MPTcpExtEchoAddTx               uint64 // echoes sent
+	MPTcpExtEchoAddTxDrop           uint64 // echoes given up
+	MPTcpExtAddAddrDrop             uint64 // ADD_ADDR ignored: wrong HMAC
+	MPTcpExtPortAdd                 uint64
+	MPTcpExtMPJoinPortSynRx         uint64
+	MPTcpExtMPJoinPortSynAckRx      uint64
+	MPTcpExtMPJoinPortAckRx         uint64
+	MPTcpExtMismatchPortSynRx       uint64
+	MPTcpExtMismatchPortAckRx       uint64
+	MPTcpExtRmAddr                  uint64 // address ids in REMOVE_ADDR received
+	MPTcpExtRmAddrTx                uint64 // address ids in REMOVE_ADDR sent
+	MPTcpExtRmSubflow               uint64 // subflows closed because our endpoint went
+	MPTcpExtMPPrioTx                uint64
+	MPTcpExtMPPrioRx                uint64
+	MPTcpExtMPFailTx                uint64
+	MPTcpExtMPFailRx                uint64
+	MPTcpExtMPFastcloseTx           uint64
+	MPTcpExtMPFastcloseRx           uint64
+	MPTcpExtMPRstTx                 uint64 // MP_TCPRST sent
+	MPTcpExtMPRstRx                 uint64 // MP_TCPRST received
+	MPTcpExtSubflowStale            uint64 // subflows not scheduled any more
+	MPTcpExtSubflowRecover          uint64 // and scheduled again
+	MPTcpExtSimultConnectFallback   uint64
+	MPTcpExtMD5SigFallback          uint64
+	MPTcpExtFallbackFailed          uint64
+	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
+	MPTcpExtBlackhole               uint64
+}
 
-// Each calls f with each counter, in the order of the struct.
-func (c *Counters) Each(f func(name string, v uint64)) {}
+// Each calls f with each counter under its name, in the order of the struct.
+func (c *Counters) Each(f func(name string, v uint64)) {
+	f("MPTcpExtMPCapableSYNRX", c.MPTcpExtMPCapableSYNRX)
+	f("MPTcpExtMPCapableSYNTX", c.MPTcpExtMPCapableSYNTX)
+	f("MPTcpExtMPCapableSYNACKRX", c.MPTcpExtMPCapableSYNACKRX)
+	f("MPTcpExtMPCapableACKRX", c.MPTcpExtMPCapableACKRX)
+	f("MPTcpExtMPCapableFallbackACK", c.MPTcpExtMPCapableFallbackACK)
+	f("MPTcpExtMPCapableFallbackSYNACK", c.MPTcpExtMPCapableFallbackSYNACK)
+	f("MPTcpExtMPCapableSYNTXDrop", c.MPTcpExtMPCapableSYNTXDrop)
+	f("MPTcpExtMPCapableDataFallback", c.MPTcpExtMPCapableDataFallback)
+	f("MPTcpExtMPCapableEndpAttempt", c.MPTcpExtMPCapableEndpAttempt)
+	f("MPTcpExtMPFallbackTokenInit", c.MPTcpExtMPFallbackTokenInit)
+	f("MPTcpExtMPTCPRetrans", c.MPTcpExtMPTCPRetrans)
+	f("MPTcpExtMPJoinNoTokenFound", c.MPTcpExtMPJoinNoTokenFound)
+	f("MPTcpExtMPJoinSynRx", c.MPTcpExtMPJoinSynRx)
+	f("MPTcpExtMPJoinSynBackupRx", c.MPTcpExtMPJoinSynBackupRx)
+	f("MPTcpExtMPJoinSynAckRx", c.MPTcpExtMPJoinSynAckRx)
+	f("MPTcpExtMPJoinSynAckBackupRx", c.MPTcpExtMPJoinSynAckBackupRx)
+	f("MPTcpExtMPJoinSynAckHMacFailure", c.MPTcpExtMPJoinSynAckHMacFailure)
+	f("MPTcpExtMPJoinAckRx", c.MPTcpExtMPJoinAckRx)
+	f("MPTcpExtMPJoinAckHMacFailure", c.MPTcpExtMPJoinAckHMacFailure)
+	f("MPTcpExtMPJoinRejected", c.MPTcpExtMPJoinRejected)
+	f("MPTcpExtMPJoinSynTx", c.MPTcpExtMPJoinSynTx)
+	f("MPTcpExtMPJoinSynTxCreatSkErr", c.MPTcpExtMPJoinSynTxCreatSkErr)
+	f("MPTcpExtMPJoinSynTxBindErr", c.MPTcpExtMPJoinSynTxBindErr)
+	f("MPTcpExtMPJoinSynTxConnectErr", c.MPTcpExtMPJoinSynTxConnectErr)
+	f("MPTcpExtDSSNotMatching", c.MPTcpExtDSSNotMatching)
+	f("MPTcpExtDSSCorruptionFallback", c.MPTcpExtDSSCorruptionFallback)
+	f("MPTcpExtDSSCorruptionReset", c.MPTcpExtDSSCorruptionReset)
+	f("MPTcpExtDssFallback", c.MPTcpExtDssFallback)
+	f("MPTcpExtInfiniteMapTx", c.MPTcpExtInfiniteMapTx)
+	f("MPTcpExtInfiniteMapRx", c.MPTcpExtInfiniteMapRx)
+	f("MPTcpExtNoDSSInWindow", c.MPTcpExtNoDSSInWindow)
+	f("MPTcpExtDataCsumErr", c.MPTcpExtDataCsumErr)
+	f("MPTcpExtDuplicateData", c.MPTcpExtDuplicateData)
+	f("MPTcpExtAddAddr", c.MPTcpExtAddAddr)
+	f("MPTcpExtAddAddrTx", c.MPTcpExtAddAddrTx)
+	f("MPTcpExtEchoAdd", c.MPTcpExtEchoAdd)
+	f("MPTcpExtEchoAddTx", c.MPTcpExtEchoAddTx)
+	f("MPTcpExtEchoAddTxDrop", c.MPTcpExtEchoAddTxDrop)
+	f("MPTcpExtAddAddrDrop", c.MPTcpExtAddAddrDrop)
+	f("MPTcpExtPortAdd", c.MPTcpExtPortAdd)
+	f("MPTcpExtMPJoinPortSynRx", c.MPTcpExtMPJoinPortSynRx)
+	f("MPTcpExtMPJoinPortSynAckRx", c.MPTcpExtMPJoinPortSynAckRx)
+	f("MPTcpExtMPJoinPortAckRx", c.MPTcpExtMPJoinPortAckRx)
+	f("MPTcpExtMismatchPortSynRx", c.MPTcpExtMismatchPortSynRx)
+	f("MPTcpExtMismatchPortAckRx", c.MPTcpExtMismatchPortAckRx)
+	f("MPTcpExtRmAddr", c.MPTcpExtRmAddr)
+	f("MPTcpExtRmAddrTx", c.MPTcpExtRmAddrTx)
+	f("MPTcpExtRmSubflow", c.MPTcpExtRmSubflow)
+	f("MPTcpExtMPPrioTx", c.MPTcpExtMPPrioTx)
+	f("MPTcpExtMPPrioRx", c.MPTcpExtMPPrioRx)
+	f("MPTcpExtMPFailTx", c.MPTcpExtMPFailTx)
+	f("MPTcpExtMPFailRx", c.MPTcpExtMPFailRx)
+	f("MPTcpExtMPFastcloseTx", c.MPTcpExtMPFastcloseTx)
+	f("MPTcpExtMPFastcloseRx", c.MPTcpExtMPFastcloseRx)
+	f("MPTcpExtMPRstTx", c.MPTcpExtMPRstTx)
+	f("MPTcpExtMPRstRx", c.MPTcpExtMPRstRx)
+	f("MPTcpExtSubflowStale", c.MPTcpExtSubflowStale)
+	f("MPTcpExtSubflowRecover", c.MPTcpExtSubflowRecover)
+	f("MPTcpExtSimultConnectFallback", c.MPTcpExtSimultConnectFallback)
+	f("MPTcpExtMD5SigFallback", c.MPTcpExtMD5SigFallback)
+	f("MPTcpExtFallbackFailed", c.MPTcpExtFallbackFailed)
+	f("MPTcpExtMPCurrEstab", c.MPTcpExtMPCurrEstab)
+	f("MPTcpExtBlackhole", c.MPTcpExtBlackhole)
+}

@@ -2,7 +2,9 @@ package mptcp
 
 import (
 	"net/netip"
+	"sort"
 
+	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/machine"
 	"mptcplab/mptcp/tcp"
 )
@@ -38,4 +40,38 @@ type SubflowInfo struct {
 	CloseReason       string
 	Reinjected        uint64 // bytes of other subflows' data mapped again on this one
 	TCP               tcp.Info
+}
+
+// Info returns the state of the connection and its subflows, the closed ones
+// included, in the order of their ordinals.
+func (c *Conn) Info(now clock.Instant) Info {
+	in := Info{
+		Token: c.token, MPTCP: c.speech == multipath,
+		Fallback: c.fallbackReason != "", FallbackReason: c.fallbackReason,
+		Checksum:  c.checksum && c.speech == multipath,
+		BytesSent: c.stats.sent, BytesAcked: c.stats.acked, BytesReceived: c.recv.nxt,
+		Reinjected: c.stats.reinjected, Duplicate: c.stats.duplicate,
+		SndBuf: c.send.limit, RcvBuf: c.recv.limit,
+		SndWnd: c.sendable(), RcvWnd: int(c.recv.edge - c.recv.nxt),
+	}
+	in.Subflows = append(in.Subflows, c.ended...)
+	for _, sf := range c.subflows {
+		if sf.stage != ended {
+			in.Subflows = append(in.Subflows, sf.info(now))
+		}
+	}
+	sort.Slice(in.Subflows, func(i, j int) bool { return in.Subflows[i].ID < in.Subflows[j].ID })
+	for i := range in.Subflows {
+		in.BytesRetrans += in.Subflows[i].TCP.BytesRetrans
+	}
+	return in
+}
+
+func (sf *subflow) info(now clock.Instant) SubflowInfo {
+	return SubflowInfo{
+		ID: sf.id, Local: sf.local, Remote: sf.remote, LocalID: sf.localID, RemoteID: sf.remoteID,
+		Link: sf.link, Backup: sf.backup || sf.peerBackup, Stale: sf.stale,
+		Established: sf.isEstablished, Closed: sf.over, CloseReason: sf.reason,
+		Reinjected: sf.reinjected, TCP: sf.tcp.Info(now),
+	}
 }

@@ -1,19 +1,105 @@
 package mptcp
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/sched"
+	"mptcplab/mptcp/wire"
+)
 
 // Listener accepts connections at one address and port.
 type Listener struct {
-	stack *Stack
-	addr  netip.AddrPort
+	stack   *Stack
+	addr    netip.AddrPort
+	cfg     Config
+	backlog queue[*Conn] // the handshake is done, not accepted yet
+	src     source
+	closed  bool
+}
+
+// Listen accepts connections at laddr, whose address may be unspecified (0.0.0.0
+// or ::) for all of the host's addresses of that family; :: takes IPv4 as well.
+// cfg nil is the host's default.
+func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
+	if laddr.Port() == 0 || !laddr.Addr().IsValid() {
+		return nil, ErrInvalid
+	}
+	if !laddr.Addr().IsUnspecified() && !s.owns(laddr.Addr()) {
+		return nil, ErrAddrNotAvail
+	}
+	if s.listeners[laddr] != nil {
+		return nil, ErrAddrInUse
+	}
+	l := &Listener{stack: s, addr: laddr, cfg: s.resolve(cfg)}
+	if err := l.cfg.check(); err != nil {
+		return nil, err
+	}
+	l.src.ready.Listener = l
+	s.listeners[laddr] = l
+	return l, nil
+}
+
+// check finds names that nobody knows.
+func (c *Config) check() error {
+	if _, ok := sched.Lookup(c.Scheduler); !ok {
+		return ErrUnknownName
+	}
+	if _, ok := cc.Lookup(c.TCP.CongestionControl); !ok {
+		return ErrUnknownName
+	}
+	return nil
+}
+
+// open answers a SYN with a new connection.
+func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
+	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
+	c.listener = l
+	c.server = true
+	c.negotiateSYN(seg)
+	sf := c.newSubflow(seg.Dst, seg.Src)
+	c.trace(now, evConnCreated(c))
+	sf.accept(now, seg)
+	l.stack.touch(c)
+}
+
+// ready puts a connection whose handshake is done into the backlog.
+func (l *Listener) ready(c *Conn) {
+	l.backlog.push(c)
+	l.stack.notify(&l.src, Acceptable)
 }
 
 // Accept returns the next connection whose handshake is done; false: there is
 // none now.
-func (l *Listener) Accept() (*Conn, bool) { return nil, false }
+func (l *Listener) Accept() (*Conn, bool) {
+	for {
+		c, ok := l.backlog.front()
+		if !ok {
+			return nil, false
+		}
+		l.backlog.pop()
+		c.listener = nil
+		if c.err == nil || c.readable() > 0 {
+			return c, true
+		}
+	}
+}
 
 // Addr returns the address that is listened at.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
 // Close stops listening. Connections not accepted yet are aborted.
-func (l *Listener) Close() {}
+func (l *Listener) Close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	delete(l.stack.listeners, l.addr)
+	for _, c := range l.stack.conns {
+		if c.listener == l && !c.done {
+			c.Abort()
+		}
+	}
+	l.backlog.reset()
+}

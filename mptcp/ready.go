@@ -21,3 +21,28 @@ type Ready struct {
 	Listener *Listener
 	Mask     Mask
 }
+
+// source is who has news: a connection or a listener.
+type source struct {
+	ready Ready // Mask 0: not in the queue
+}
+
+// NextEvent returns the next connection or listener with news, first come first
+// served; false: there is none.
+func (s *Stack) NextEvent() (Ready, bool) {
+	src, ok := s.news.front()
+	if !ok {
+		return Ready{}, false
+	}
+	s.news.pop()
+	r := src.ready
+	src.ready.Mask = 0
+	return r, true
+}
+
+func (s *Stack) notify(src *source, m Mask) {
+	if src.ready.Mask == 0 {
+		s.news.push(src)
+	}
+	src.ready.Mask |= m
+}

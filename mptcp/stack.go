@@ -5,52 +5,226 @@ import (
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
 )
 
 // Stack is the MPTCP and TCP stack of one host, a machine.Machine on whole IP
 // packets.
 type Stack struct {
 	env      Env
+	links    []linkState
+	pm       *pm.Kernel
 	counters Counters
+
+	flows     map[flowKey]*subflow // never ranged over
+	listeners map[netip.AddrPort]*Listener
+	tokens    map[uint32]*Conn
+	conns     []*Conn // in the order of creation, also those in TIME-WAIT only
+	gone      int     // of conns that are forgotten
+	ordinal   uint32  // of the newest connection
+	ports     uint32  // ephemeral ports drawn so far
+
+	timers timerHeap
+	dirty  queue[*Conn] // have something to send or to do
+	outbox []packet     // RST and ICMP that belong to no connection
+	spare  [][]byte     // buffers of outbox to be used again
+	news   queue[*source]
+
+	now  clock.Instant
+	seg  wire.Segment // of the packet at hand
+	icmp wire.ICMP
 }
 
 var _ machine.Machine = (*Stack)(nil)
 
-// New returns the stack of one host.
-func New(env Env) *Stack { return &Stack{env: env} }
+// flowKey names one TCP connection of ours.
+type flowKey struct{ local, remote netip.AddrPort }
+
+type linkState struct {
+	Link
+	blocked bool // SetWritable(false)
+}
+
+// packet waits in the outbox.
+type packet struct {
+	link machine.LinkID
+	data []byte
+}
+
+// outboxMax bounds the answers that wait for a blocked link.
+const outboxMax = 256
+
+// New returns the stack of one host. It panics on a path manager that does not
+// exist; the caller has checked its scenario.
+func New(env Env) *Stack {
+	s := &Stack{
+		env:       env,
+		flows:     make(map[flowKey]*subflow),
+		listeners: make(map[netip.AddrPort]*Listener),
+		tokens:    make(map[uint32]*Conn),
+	}
+	manager, err := pm.New(env.Host.PathManager, env.Host.Endpoints, env.Host.Limits)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	s.pm = manager
+	for i := range env.Links {
+		s.links = append(s.links, linkState{Link: normalLink(env.Links[i])})
+		s.linkEvents(0, i, s.links[i].Up)
+	}
+	return s
+}
 
 // Input takes one IP packet that arrived on m.Link.
-func (s *Stack) Input(now clock.Instant, m machine.Meta, data []byte) {}
+func (s *Stack) Input(now clock.Instant, m machine.Meta, data []byte) {
+	s.now = now
+	proto, ok := wire.Proto(data)
+	if !ok {
+		s.drop(now, "not an IP packet")
+		return
+	}
+	switch proto {
+	case wire.ProtoTCP:
+		s.inputTCP(now, m, data)
+	case wire.ProtoICMP, wire.ProtoICMPv6:
+		s.inputICMP(now, data)
+	default:
+		s.drop(now, "unknown IP protocol")
+	}
+}
 
 // Advance runs the timers that are due.
-func (s *Stack) Advance(now clock.Instant) {}
+func (s *Stack) Advance(now clock.Instant) {
+	s.now = now
+	for {
+		c := s.timers.popDue(now)
+		if c == nil {
+			break
+		}
+		c.advance(now)
+		s.touch(c)
+	}
+	if s.pm.Deadline() <= now {
+		s.pm.Advance(now)
+		s.runPM(now)
+	}
+}
 
 // Deadline says when Advance is needed next.
-func (s *Stack) Deadline() clock.Instant { return clock.Never }
+func (s *Stack) Deadline() clock.Instant {
+	return clock.Min(s.timers.next(), s.pm.Deadline())
+}
 
-// Output writes the next IP packet into buf.
+// Output writes the next IP packet into buf. Answers that belong to no connection
+// go first, then what connections owe, first touched first served.
 func (s *Stack) Output(now clock.Instant, buf []byte) (machine.Meta, int, bool) {
+	s.now = now
+	if m, n, ok := s.outputAnswer(buf); ok {
+		return m, n, true
+	}
+	for {
+		c, ok := s.dirty.front()
+		if !ok {
+			return machine.Meta{}, 0, false
+		}
+		if link, n, ok := c.output(now, buf); ok {
+			return machine.Meta{Link: link}, n, true
+		}
+		s.dirty.pop()
+		c.queued = false
+		c.phase = phaseOwed
+		s.settle(now, c)
+	}
+}
+
+// outputAnswer writes the first answer whose link takes packets.
+func (s *Stack) outputAnswer(buf []byte) (machine.Meta, int, bool) {
+	for i := range s.outbox {
+		p := s.outbox[i]
+		if s.links[p.link].blocked {
+			continue
+		}
+		n := copy(buf, p.data)
+		s.spare = append(s.spare, p.data[:0])
+		s.outbox = append(s.outbox[:i], s.outbox[i+1:]...)
+		return machine.Meta{Link: p.link}, n, true
+	}
 	return machine.Meta{}, 0, false
 }
 
-// SetWritable says whether a link can take packets.
-func (s *Stack) SetWritable(link machine.LinkID, ok bool) {}
-
-// SetLink changes addresses, routes or state of a link, or adds the link after
-// the last. The path manager hears of addresses that come and go.
-func (s *Stack) SetLink(now clock.Instant, id machine.LinkID, l Link) error { return nil }
-
-// Dial begins a connection to raddr. laddr may be zero, or have port 0: the
-// stack chooses then. cfg nil is the host's default.
-func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort) (*Conn, error) {
-	return nil, ErrUnreachable
+// answer queues a packet that b builds into a spare buffer, from src to dst.
+func (s *Stack) answer(src, dst netip.Addr, b func([]byte) []byte) {
+	link, ok := s.route(src, dst)
+	if !ok || len(s.outbox) >= outboxMax {
+		s.drop(s.now, "no way out for an answer")
+		return
+	}
+	var buf []byte
+	if n := len(s.spare); n > 0 {
+		buf, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	if buf = b(buf); len(buf) > 0 {
+		s.outbox = append(s.outbox, packet{link, buf})
+	}
 }
 
-// Listen accepts connections at laddr, whose address may be unspecified (0.0.0.0
-// or ::) for all of the host's addresses of that family. cfg nil is the host's
-// default.
-func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
-	return nil, ErrAddrInUse
+// SetWritable says whether a link can take packets.
+func (s *Stack) SetWritable(link machine.LinkID, ok bool) {
+	if int(link) >= len(s.links) || link < 0 || s.links[link].blocked == !ok {
+		return
+	}
+	s.links[link].blocked = !ok
+	if ok {
+		s.touchAll()
+	}
+}
+
+// touch puts c into the line for Output.
+func (s *Stack) touch(c *Conn) {
+	if !c.queued {
+		c.queued = true
+		s.dirty.push(c)
+	}
+}
+
+func (s *Stack) touchAll() {
+	for _, c := range s.conns {
+		if !c.forgotten {
+			s.touch(c)
+		}
+	}
+}
+
+// settle is called when c has nothing more to send: its deadline is set, or the
+// connection forgotten.
+func (s *Stack) settle(now clock.Instant, c *Conn) {
+	if c.forgotten {
+		return
+	}
+	if len(c.subflows) == 0 && c.done {
+		s.forget(c)
+		return
+	}
+	s.timers.set(c, c.deadline())
+}
+
+// forget drops the last trace of a connection.
+func (s *Stack) forget(c *Conn) {
+	c.forgotten = true
+	s.timers.remove(c)
+	s.gone++
+	if s.gone > 32 && s.gone > len(s.conns)/2 {
+		kept := s.conns[:0]
+		for _, c := range s.conns {
+			if !c.forgotten {
+				kept = append(kept, c)
+			}
+		}
+		clear(s.conns[len(kept):])
+		s.conns, s.gone = kept, 0
+	}
 }
 
 // Counters returns the stack's counters; they live as long as the stack.
@@ -58,8 +232,19 @@ func (s *Stack) Counters() *Counters { return &s.counters }
 
 // Conns returns the connections that are not Done, in the order of their
 // creation.
-func (s *Stack) Conns() []*Conn { return nil }
+func (s *Stack) Conns() []*Conn {
+	var live []*Conn
+	for _, c := range s.conns {
+		if !c.done {
+			live = append(live, c)
+		}
+	}
+	return live
+}
 
-// NextEvent returns the next connection or listener with news, first come first
-// served; false: there is none.
-func (s *Stack) NextEvent() (Ready, bool) { return Ready{}, false }
+// drop tells the trace of a packet that went nowhere.
+func (s *Stack) drop(now clock.Instant, why string) {
+	if s.env.Trace != nil {
+		s.env.Trace.Trace(trace.Event{At: now, Kind: trace.Dropped, Path: -1, Text: why})
+	}
+}

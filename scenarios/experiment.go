@@ -46,11 +46,14 @@ var errTimeout = errors.New("timeout: not all flows finished")
 // captures show the end.
 const linger = time.Second
 
-func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter) *experiment {
-	x := &experiment{run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
+func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter, captured []string) *experiment {
+	x := &experiment{captured: map[string]bool{}, run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
 	for i := range run.Topology.Links {
 		l := &run.Topology.Links[i]
 		x.impair[l.Name] = l.Impair
+	}
+	for _, name := range captured {
+		x.captured[name] = true
 	}
 	for _, e := range edges {
 		x.edges = append(x.edges, clock.Instant(e))

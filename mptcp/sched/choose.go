@@ -9,8 +9,9 @@ type order interface{ before(a, b *Path) bool }
 // The ranks of paths.
 const (
 	rankRegular = iota
-	rankLoss    // regular, repairing after a timeout
+	rankLoss    // regular, still repairing after a timeout
 	rankBackup
+	rankFailed // potentially failed: nothing was acknowledged since a timeout
 	rankStale
 )
 
@@ -20,23 +21,26 @@ const (
 // "a subflow where the receiver has indicated that B=1 SHOULD NOT be used to send
 // data unless there are no usable subflows where B=0": that is a matter of
 // existence, not of room
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.8).
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.8). A path with a timeout
+// is not usable until something is acknowledged on it, as in Linux out of tree:
+// so a backup takes over after one timeout, long before the path is stale.
 func rank(p *Path) int {
 	switch {
 	case p.Stale:
 		return rankStale
+	case p.RTOs > 0:
+		return rankFailed
 	case p.Backup:
 		return rankBackup
 	case p.CAState == cc.Loss:
-		return rankLoss // new bytes would wait behind the repair, so Linux skips it, too
+		return rankLoss // new bytes would wait behind the repair
 	}
 	return rankRegular
 }
 
-// usable returns the paths of the lowest rank among those in of.
-func usable(v *View, of Set) Set {
-	best := rankStale + 1
-	var s Set
+// usable returns the paths of the lowest rank among those in of, and that rank.
+func usable(v *View, of Set) (s Set, best int) {
+	best = rankStale + 1
 	for i := range v.paths() {
 		if !of.Has(i) {
 			continue
@@ -49,7 +53,7 @@ func usable(v *View, of Set) Set {
 			s |= Of(i)
 		}
 	}
-	return s
+	return s, best
 }
 
 // paths returns the paths that a Set can name.
@@ -73,54 +77,32 @@ func fresh(v *View, o order) (Decision, bool) {
 	if v.Queued <= 0 || v.Window <= 0 {
 		return Decision{}, false
 	}
-	i, ok := pick(v, usable(v, all), o)
+	s, _ := usable(v, all)
+	i, ok := pick(v, s, o)
 	return Decision{Paths: Of(i), From: New}, ok
 }
 
-// reinject decides on the head of the reinjection queue. It goes to a fit path that
-// did not carry it yet, and waits for one that has no room now. Where no path is
-// fit a backup takes it, then any other. A path that carried it repeats it by
-// itself; it gets it again only if it has nothing left to repeat, because it
-// delivered the bytes to a peer that dropped them above TCP.
+// reinject decides on the head of the reinjection queue. It goes to the path that
+// would carry new bytes if those that carried it were not there, and waits for one
+// that has no room now; but a backup does not take it from a regular path that
+// works, for that will repeat it by itself. A path that carried it gets it again
+// only if there is no other and it has nothing left to repeat: it delivered the
+// bytes to a peer that dropped them above TCP.
 func reinject(v *View, o order) (Decision, bool) {
 	if v.ReinjectLen <= 0 {
 		return Decision{}, false
 	}
-	var fitSent, fitUnsent, backups, others Set
-	for i := range v.paths() {
-		p, sent := &v.Paths[i], v.ReinjectSent.Has(i)
-		switch {
-		case fit(p) && sent:
-			fitSent |= Of(i)
-		case fit(p):
-			fitUnsent |= Of(i)
-		case !sent && p.Backup && !p.Stale:
-			backups |= Of(i)
-		case !sent:
-			others |= Of(i)
-		}
-	}
-	s := idle(v, v.ReinjectSent)
-	switch {
-	case fitUnsent != 0:
-		s = usable(v, fitUnsent)
-	case fitSent == 0 && backups != 0:
-		s = backups
-	case fitSent == 0 && others != 0:
-		s = usable(v, others)
+	s, r := usable(v, all&^v.ReinjectSent)
+	sent, sentRank := usable(v, v.ReinjectSent)
+	if s == 0 || sentRank < rankBackup && r >= rankBackup {
+		s = idle(v, sent)
 	}
 	i, ok := pick(v, s, o)
 	return Decision{Paths: Of(i), From: Reinject}, ok
 }
 
-// fit reports whether p is a regular path that works: two timeouts in a row say
-// that it does not, as in Linux.
-func fit(p *Path) bool { return !p.Backup && !p.Stale && p.RTOs < 2 && p.StaleCount < 2 }
-
-// idle returns the usable paths in s that have nothing in flight and nothing to
-// repeat.
+// idle returns the paths in s that have nothing in flight and nothing to repeat.
 func idle(v *View, s Set) Set {
-	s = usable(v, s)
 	for i := range v.paths() {
 		p := &v.Paths[i]
 		if p.InFlight > 0 || p.RTOs > 0 || p.CAState == cc.Recovery || p.CAState == cc.Loss {

@@ -23,9 +23,8 @@ func path(id int, rtt time.Duration, edit ...func(*Path)) Path {
 func noRoom(p *Path)       { p.Room = 0 }
 func backup(p *Path)       { p.Backup = true }
 func stale(p *Path)        { p.Stale = true }
-func inLoss(p *Path)       { p.CAState, p.RTOs = cc.Loss, 1 }
-func dead(p *Path)         { p.CAState, p.RTOs = cc.Loss, 2 }
-func stuck(p *Path)        { p.StaleCount = 2 }
+func inLoss(p *Path)       { p.CAState = cc.Loss }
+func failed(p *Path)       { p.CAState, p.RTOs = cc.Loss, 1 }
 func inFlight(p *Path)     { p.InFlight = 1448 }
 func inRecovery(p *Path)   { p.CAState = cc.Recovery }
 func at(t int) func(*Path) { return func(p *Path) { p.LastData = clock.Instant(t) } }
@@ -96,6 +95,9 @@ func TestNew(t *testing.T) {
 		{"a path repairs after a timeout", "minrtt", view(path(1, 10*ms, inLoss), path(2, 20*ms)), 1},
 		{"wait for the healthy one", "minrtt", view(path(1, 10*ms, inLoss), path(2, 20*ms, noRoom)), -1},
 		{"the only one repairs", "minrtt", view(path(1, 10*ms, inLoss), path(2, 20*ms, backup)), 0},
+		{"the only one had a timeout", "minrtt", view(path(1, 10*ms, failed), path(2, 20*ms, backup)), 1},
+		{"all had a timeout", "minrtt", view(path(1, 30*ms, failed), path(2, 20*ms, failed, backup), path(3, 10*ms, stale)), 1},
+		{"a timeout is worse than a repair", "minrtt", view(path(1, 10*ms, failed), path(2, 20*ms, inLoss)), 1},
 
 		{"most recent", "last-received", view(path(1, 10*ms, at(5)), path(2, 20*ms, at(9)), path(3, 5*ms, at(7))), 1},
 		{"most recent with room", "last-received", view(path(1, 10*ms, at(5)), path(2, 20*ms, at(9), noRoom), path(3, 50*ms, at(7))), 2},
@@ -140,16 +142,18 @@ func TestReinject(t *testing.T) {
 		{"wait for the other path", view(path(1, 10*ms), path(2, 20*ms, noRoom)), Of(0), -1},
 		{"not sent by any that lives", view(path(1, 10*ms), path(2, 20*ms)), 0, 0},
 		{"healthy before repairing", view(path(1, 10*ms), path(2, 20*ms, inLoss), path(3, 30*ms)), Of(0), 2},
-		{"no backup while the regular path may recover", view(path(1, 10*ms, inLoss, noRoom), path(2, 20*ms, backup)), Of(0), -1},
-		{"backup when the regular path is dead", view(path(1, 10*ms, dead, noRoom), path(2, 20*ms, backup)), Of(0), 1},
-		{"backup when the regular path is stuck", view(path(1, 10*ms, stuck), path(2, 20*ms, backup)), Of(0), 1},
+		{"no backup while the regular path works", view(path(1, 10*ms, inFlight), path(2, 20*ms, backup)), Of(0), -1},
+		{"no backup while the regular path repairs", view(path(1, 10*ms, inLoss), path(2, 20*ms, backup)), Of(0), -1},
+		{"backup after a timeout", view(path(1, 10*ms, failed), path(2, 20*ms, backup)), Of(0), 1},
+		{"wait for the backup", view(path(1, 10*ms, failed), path(2, 20*ms, backup, noRoom)), Of(0), -1},
 		{"backup when the regular path is stale", view(path(1, 10*ms, stale), path(2, 20*ms, backup)), Of(0), 1},
-		{"backup before a dead path", view(path(1, 10*ms, dead), path(2, 15*ms, dead), path(3, 20*ms, backup)), Of(0), 2},
-		{"a dead path before none", view(path(1, 10*ms, dead), path(2, 15*ms, dead)), Of(0), 1},
-		{"a stale path before none", view(path(1, 10*ms, dead), path(2, 15*ms, stale)), Of(0), 1},
+		{"backup before a failed path", view(path(1, 10*ms, failed), path(2, 15*ms, failed), path(3, 20*ms, backup)), Of(0), 2},
+		{"a failed path before none", view(path(1, 10*ms, failed), path(2, 15*ms, failed)), Of(0), 1},
+		{"a stale path before none", view(path(1, 10*ms, failed), path(2, 15*ms, stale)), Of(0), 1},
+		{"no failed path while one that works repeats", view(path(1, 10*ms, inFlight), path(2, 15*ms, failed)), Of(0), -1},
 		{"the only path repeats by itself", view(path(1, 10*ms, inFlight)), Of(0), -1},
 		{"the only path repairs", view(path(1, 10*ms, inRecovery)), Of(0), -1},
-		{"the only path had a timeout", view(path(1, 10*ms, inLoss)), Of(0), -1},
+		{"the only path had a timeout", view(path(1, 10*ms, failed)), Of(0), -1},
 		{"the only path is idle", view(path(1, 10*ms)), Of(0), 0},
 		{"all are idle", view(path(1, 30*ms), path(2, 20*ms)), Of(0) | Of(1), 1},
 		{"idle and a backup", view(path(1, 30*ms), path(2, 20*ms, backup)), Of(0), 0},
@@ -242,6 +246,7 @@ func TestRedundant(t *testing.T) {
 		{"a new path starts at the oldest byte", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms)), 1000, 5000, Copy, 1},
 		{"all is acknowledged", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms)), 5000, 5000, New, 1},
 		{"a path that repairs copies", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms, inLoss)), 1000, 5000, Copy, 1},
+		{"no copy on a failed path", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms, failed)), 1000, 5000, New, -1},
 		{"no copy on a backup", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms, backup)), 1000, 5000, New, -1},
 		{"no copy on a stale path", view(path(1, 10*ms, copied(5000), noRoom), path(2, 20*ms, stale)), 1000, 5000, New, -1},
 	} {

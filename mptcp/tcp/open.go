@@ -143,6 +143,7 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 		c.simultaneousOpen(now, s)
 		return
 	}
+	c.state = StateSYNReceived // until the upper agrees: it may have us reset
 	c.sndWL1, c.sndWL2 = 0, 1
 	c.synAcked(now, s)
 	if !c.handleOptions(now, s) {

@@ -237,7 +237,7 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 		if start.Add(n).Less(r.end) {
 			c.board.split(id, start.Add(n))
 		}
-		if push {
+		if push && n == planned {
 			flags |= wire.PSH
 		}
 	}

@@ -92,7 +92,9 @@ func (c *Conn) takePayload(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 			return
 		}
 		c.record(span{g.left, g.left.Add(kept)})
-		all.left = g.right
+		if all.left = g.right; all.left.Less(c.rcvNxt) {
+			all.left = c.rcvNxt // what was staged behind the gap
+		}
 	}
 }
 

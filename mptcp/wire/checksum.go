@@ -23,7 +23,7 @@ func Sum(b []byte, init uint32) uint32 {
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[40:48]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[48:56]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[56:64]), carry)
-		acc += carry // cannot overflow twice: the sum with carry is at most 2^64-1
+		acc += carry // cannot overflow: what is left beside a carry is at most 2^64-2
 		b = b[64:]
 	}
 	for len(b) >= 8 {
@@ -107,8 +107,8 @@ func VerifyDSSChecksum(dsn DSN, ssn Seq, dataLen uint16, payloadSum uint32, chec
 	return fold(uint32(^want)+uint32(checksum)) == 0xffff
 }
 
-// replaceWord updates checksum c for a 16-bit word that changes from old to new
+// replaceWord updates checksum c for a 16-bit word that changes from was to is
 // (RFC 1624, equation 3).
-func replaceWord(c, old, new uint16) uint16 {
-	return ^fold(uint32(^c) + uint32(^old) + uint32(new))
+func replaceWord(c, was, is uint16) uint16 {
+	return ^fold(uint32(^c) + uint32(^was) + uint32(is))
 }

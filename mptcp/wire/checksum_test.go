@@ -91,3 +91,11 @@ func TestDSSChecksum(t *testing.T) {
 		t.Error("both forms of zero are the same checksum")
 	}
 }
+
+func BenchmarkSum(b *testing.B) {
+	buf := make([]byte, 1448)
+	var sum uint32
+	for b.Loop() {
+		sum = Sum(buf, sum)
+	}
+}

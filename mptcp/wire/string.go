@@ -129,7 +129,7 @@ func (p *printer) options(o *Options) {
 	}
 	if o.Has&HasFastOpen != 0 {
 		f := &o.FastOpen
-		p.item("tfo ").when(f.Exp, "exp ")
+		p.item("").when(f.Exp, "exp-").str("tfo ")
 		if f.Len == 0 {
 			p.str("cookiereq")
 		} else {
@@ -158,7 +158,7 @@ func (p *printer) mptcpOptions(o *Options) {
 		p.addAddr(&o.AddAddr)
 	}
 	if o.Has&HasMPPrio != 0 {
-		p.mptcp(3, "prio").when(o.MPPrio.Backup, " backup")
+		p.mptcp(3, "prio ").when(!o.MPPrio.Backup, "non-").str("backup")
 	}
 	if o.Has&HasRemoveAddr != 0 {
 		r := &o.RemoveAddr
@@ -231,7 +231,7 @@ func (p *printer) dss(d *DSS) {
 }
 
 func (p *printer) addAddr(a *AddAddr) {
-	p.mptcp(a.len(), "add-addr v1").when(a.Echo, " echo").str(" id ").dec(uint64(a.ID)).str(" ")
+	p.mptcp(a.len(), "add-addr v1").when(a.Echo, "-echo").str(" id ").dec(uint64(a.ID)).str(" ")
 	p.b = a.Addr.AppendTo(p.b)
 	if a.Port != 0 {
 		p.str(":").dec(uint64(a.Port))

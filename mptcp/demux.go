@@ -1,0 +1,136 @@
+package mptcp
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/tcp"
+	"mptcplab/mptcp/wire"
+)
+
+// inputTCP hands a TCP segment to its subflow, to a listener, or answers RST.
+func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
+	seg := &s.seg
+	if err := seg.Parse(data, m.CsumOK); err != nil {
+		s.drop(now, err.Error())
+		return
+	}
+	if !s.owns(seg.Dst.Addr()) {
+		s.drop(now, "not our address")
+		return
+	}
+	if sf := s.flows[flowKey{seg.Dst, seg.Src}]; sf != nil && !s.reuse(sf, seg) {
+		sf.segment(now, seg)
+		s.touch(sf.conn)
+		return
+	}
+	switch {
+	case seg.Flags&(wire.SYN|wire.ACK|wire.RST|wire.FIN) == wire.SYN:
+		s.inputSYN(now, seg)
+	case seg.Flags&wire.RST == 0:
+		s.reset(seg, nil)
+	}
+}
+
+// reuse reports whether a SYN may take the place of a connection in TIME-WAIT: it
+// "has a sequence number larger than the last" (RFC 9293, 3.6.1).
+func (s *Stack) reuse(sf *subflow, seg *wire.Segment) bool {
+	if sf.tcp.State() != tcp.StateTimeWait || seg.Flags&(wire.SYN|wire.ACK|wire.RST) != wire.SYN {
+		return false
+	}
+	if !sf.tcp.IRS().Add(int(sf.tcp.RcvNxt())).Less(seg.Seq) {
+		return false
+	}
+	sf.release("time-wait reused")
+	s.touch(sf.conn)
+	return true
+}
+
+// inputSYN opens a connection or a subflow.
+//
+// "The SYN with MP_JOIN is demultiplexed by its token": "the token [...] MUST be
+// used for demultiplexing" and not the port
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment) {
+	if seg.Options.Has&wire.HasMPJoin != 0 && seg.Options.MPJoin.Form == wire.JoinSYN {
+		s.inputJoin(now, seg)
+		return
+	}
+	l := s.listener(seg.Dst)
+	if l == nil {
+		s.reset(seg, nil)
+		return
+	}
+	l.open(now, seg)
+}
+
+// reset answers a segment that nobody wants with RST; why, if not nil, goes along
+// as MP_TCPRST.
+func (s *Stack) reset(seg *wire.Segment, why *wire.MPTCPRst) {
+	if why != nil {
+		s.counters.MPTcpExtMPRstTx++
+	}
+	s.answer(seg.Dst.Addr(), seg.Src.Addr(), func(b []byte) []byte { return wire.AppendReset(b, seg, why) })
+}
+
+// inputICMP answers echo requests and hands errors to the connection they quote.
+func (s *Stack) inputICMP(now clock.Instant, data []byte) {
+	if err := s.icmp.Parse(data); err != nil {
+		s.drop(now, err.Error())
+		return
+	}
+	if !s.owns(s.icmp.Dst) {
+		s.drop(now, "not our address")
+		return
+	}
+	if s.icmp.Kind == wire.ICMPEchoRequest {
+		s.answer(s.icmp.Dst, s.icmp.Src, func(b []byte) []byte { return wire.AppendEchoReply(b, data) })
+		return
+	}
+	if !s.icmp.HasQuote || s.icmp.QuoteProto != wire.ProtoTCP {
+		return
+	}
+	if sf := s.flows[flowKey{s.icmp.QuoteSrc, s.icmp.QuoteDst}]; sf != nil {
+		sf.tcp.ICMP(now, &s.icmp)
+		s.touch(sf.conn)
+	}
+}
+
+// listener returns who listens at a: exactly there, or at any address.
+func (s *Stack) listener(a netip.AddrPort) *Listener {
+	if l := s.listeners[a]; l != nil {
+		return l
+	}
+	any := netip.IPv6Unspecified()
+	if a.Addr().Is4() {
+		any = netip.IPv4Unspecified()
+		if l := s.listeners[netip.AddrPortFrom(any, a.Port())]; l != nil {
+			return l
+		}
+		any = netip.IPv6Unspecified() // a dual-stack socket
+	}
+	return s.listeners[netip.AddrPortFrom(any, a.Port())]
+}
+
+// The range of ephemeral ports, net.ipv4.ip_local_port_range.
+const (
+	portLow  = 32768
+	portHigh = 60999
+)
+
+// ephemeral returns a port that is free for a connection from a to remote,
+// starting anywhere in the range (RFC 6056, algorithm 1).
+func (s *Stack) ephemeral(a netip.Addr, remote netip.AddrPort) (uint16, bool) {
+	s.ports++
+	span := uint64(portHigh - portLow + 1)
+	start := s.draw("port", 0, s.ports) % span
+	for i := uint64(0); i < span; i++ {
+		p := uint16(portLow + (start+i)%span)
+		local := netip.AddrPortFrom(a, p)
+		if s.flows[flowKey{local, remote}] == nil && s.listener(local) == nil {
+			return p, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,190 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// Fallback is a one-way door with many entrances: whoever finds one calls fall.
+// "Once fallback has occurred, the connection MUST NOT return to MPTCP"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+
+// reason is an entrance.
+type reason uint8
+
+const (
+	reasonNoCapableInSYN reason = iota
+	reasonNoCapableInSYNACK
+	reasonNoCapableInACK
+	reasonCapableRefused
+	reasonSYNUnanswered
+	reasonPlainSocket
+	reasonNoDSS
+	reasonDataWithoutMapping
+	reasonInfiniteMapping
+	reasonMPFail
+)
+
+var reasonText = [...]string{
+	reasonNoCapableInSYN:     "no MP_CAPABLE in SYN",
+	reasonNoCapableInSYNACK:  "no MP_CAPABLE in SYN/ACK",
+	reasonNoCapableInACK:     "no MP_CAPABLE in third ACK",
+	reasonCapableRefused:     "MP_CAPABLE with version, flags or key that do not fit",
+	reasonSYNUnanswered:      "no answer to SYN with MP_CAPABLE",
+	reasonPlainSocket:        "TCP socket at this end",
+	reasonNoDSS:              "no DSS in first segment from peer",
+	reasonDataWithoutMapping: "data without mapping",
+	reasonInfiniteMapping:    "infinite mapping from peer",
+	reasonMPFail:             "MP_FAIL from peer",
+}
+
+func (r reason) String() string { return reasonText[r] }
+
+// count counts the entrance as the kernel does.
+func (r reason) count(c *Counters) {
+	switch r {
+	case reasonNoCapableInSYNACK:
+		c.MPTcpExtMPCapableFallbackSYNACK++
+	case reasonNoCapableInACK:
+		c.MPTcpExtMPCapableFallbackACK++
+	case reasonSYNUnanswered:
+		c.MPTcpExtMPCapableSYNTXDrop++
+	case reasonNoDSS:
+		c.MPTcpExtMPCapableDataFallback++
+	case reasonDataWithoutMapping, reasonInfiniteMapping, reasonMPFail:
+		c.MPTcpExtDssFallback++
+	}
+}
+
+// fall makes the connection a byte stream on its only subflow: what follows on
+// it is the stream, byte for byte, in both directions.
+func (c *Conn) fall(now clock.Instant, r reason) {
+	if c.streaming() {
+		return
+	}
+	early := c.speech == offered || c.speech == plainTCP
+	c.speech = fallen
+	c.fallbackReason = r.String()
+	r.count(&c.stack.counters)
+	c.stack.dropToken(c)
+	c.rtxAt = clock.Never
+	c.reinject.reset()
+	c.trace(now, trace.Event{Kind: trace.Fallback, Path: -1, Text: c.fallbackReason})
+	for _, sf := range c.subflows {
+		if sf.tcp == nil || sf.over {
+			continue
+		}
+		sf.tcp.ReserveOptions(0)
+		if early {
+			sf.tx.infinite(1, 0)
+			sf.rx.infinite(1, 0)
+		} else {
+			sf.tx.infinite(sf.tx.nxt, c.send.nxt)
+			sf.rx.infinite(sf.rx.nxt, c.recv.nxt)
+			sf.drainUnmapped(now)
+		}
+	}
+	if !early {
+		c.tellPM(now, pm.Event{Kind: pm.ConnClosed, Path: -1})
+	}
+	c.streamClose()
+	c.again = true
+}
+
+// mayFall reports whether the connection can still become a byte stream: it has
+// never had a second subflow, and nothing arrived that the stream does not yet
+// hold.
+func (c *Conn) mayFall() bool { return !c.multi && !c.streaming() }
+
+// checkFirst judges segments on the first subflow until the peer has shown that
+// its DSS gets through.
+//
+// "If a sender [...] receives an ACK for data on the first subflow without DSS
+// [...] it MUST drop out of MPTCP mode back to regular TCP"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
+	c := sf.conn
+	o := &s.Options
+	switch {
+	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck,
+		o.Has&wire.HasAddAddr != 0 && !o.AddAddr.Echo:
+		c.confirm(now)
+	case o.Has&wire.HasMPTCP != 0 || s.Flags&wire.RST != 0:
+	case s.Len() == 0 && sf.tx.una <= 1:
+		// Neither data nor an acknowledgment of data: it proves nothing.
+	default:
+		c.fall(now, reasonNoDSS)
+	}
+}
+
+// handleFail acts on MP_FAIL: the peer found a checksum wrong.
+//
+// "the receiver of this option MUST [...] discard all data following the data
+// sequence number specified" and continues with an infinite mapping
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
+	c := sf.conn
+	c.stack.counters.MPTcpExtMPFailRx++
+	sf.trace(now, trace.Event{Kind: trace.FailReceived, A: uint64(dsn)})
+	if !c.mayFall() {
+		return
+	}
+	if sf.rx.failed {
+		// The answer to ours: the peer's stream goes on with its infinite mapping.
+		return
+	}
+	off := c.sndOffset(dsn)
+	if off < c.send.una || off > c.send.nxt {
+		off = c.send.una
+	}
+	c.send.nxt = off
+	if c.send.finSent {
+		c.send.finSent = false
+	}
+	sf.failDSN = c.rcvBase.Add(int(c.recv.nxt))
+	sf.fail.want()
+	sf.tx.announceInfinite = true
+	c.stack.counters.MPTcpExtInfiniteMapTx++
+	c.fall(now, reasonMPFail)
+}
+
+// checksumFailed acts on a mapping that starts at off and whose sum is wrong.
+//
+// "if the [...] subflow [...] is not the only one [...] the subflow MUST be
+// closed with RST and MP_FAIL"; with one subflow left MP_FAIL goes on the ACK
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
+	c := sf.conn
+	c.stack.counters.MPTcpExtDataCsumErr++
+	sf.failDSN = c.rcvBase.Add(int(off))
+	if c.mayFall() {
+		c.stack.counters.MPTcpExtDSSCorruptionFallback++
+		sf.rx.failed = true
+		sf.fail.want()
+		c.again = true
+		return
+	}
+	c.stack.counters.MPTcpExtDSSCorruptionReset++
+	sf.failOnReset = true
+	sf.abort(wire.RstMiddlebox, "checksum")
+}
+
+// infiniteMapping acts on a mapping of length 0: the peer sends a byte stream
+// from ssn on, beginning with the byte at off.
+func (sf *subflow) infiniteMapping(now clock.Instant, ssn, off uint64) error {
+	c := sf.conn
+	c.stack.counters.MPTcpExtInfiniteMapRx++
+	if !c.mayFall() || off > c.recv.nxt {
+		// Discarded bytes never come again behind a mapping that skips them.
+		return sf.resetError(wire.RstMPTCP, "infinite mapping skips a hole")
+	}
+	if sf.rx.failed && ssn > sf.rx.nxt {
+		sf.rx.nxt = ssn // what lies between was discarded
+	}
+	sf.rx.failed = false
+	c.fall(now, reasonInfiniteMapping)
+	sf.rx.infinite(ssn, off)
+	return nil
+}

@@ -1,0 +1,209 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// version is the version of MPTCP that the stack speaks, and the only one.
+const version = 1
+
+// negotiateSYN judges the SYN of a new passive connection.
+func (c *Conn) negotiateSYN(seg *wire.Segment) {
+	s := c.stack
+	has := seg.Options.Has&wire.HasMPCapable != 0
+	if c.cfg.PlainTCP {
+		if has {
+			c.fallbackReason = reasonPlainSocket.String()
+		}
+		return
+	}
+	c.speech = offered
+	if !has {
+		c.fall(s.now, reasonNoCapableInSYN)
+		return
+	}
+	s.counters.MPTcpExtMPCapableSYNRX++
+	o := &seg.Options.MPCapable
+	if !acceptable(o) || o.NumKeys != 0 {
+		c.fall(s.now, reasonCapableRefused)
+		return
+	}
+	// "If either host requires the use of checksums, checksums are used"
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
+	c.denyJoin = o.Flags&wire.CapNoJoin != 0
+	s.newKey(c)
+}
+
+// acceptable checks version and flags of MP_CAPABLE.
+//
+// "If B is set to 1 and this is not understood, then the MP_CAPABLE in this SYN
+// MUST be silently ignored"; "If none of these flags are set, the MP_CAPABLE
+// option MUST be treated as invalid and ignored"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+func acceptable(o *wire.MPCapable) bool {
+	return o.Version >= version && o.Flags&wire.CapExtend == 0 && o.Flags&wire.CapSHA256 != 0
+}
+
+// capableFlags are ours: B is 0, H alone names the algorithm.
+func (c *Conn) capableFlags() wire.CapableFlags {
+	f := wire.CapSHA256
+	if c.checksum || c.cfg.ChecksumEnabled {
+		f |= wire.CapChecksum
+	}
+	if c.cfg.DenyJoinInitial {
+		f |= wire.CapNoJoin
+	}
+	return f
+}
+
+// synOptions adds MP_CAPABLE or MP_JOIN to our SYN or SYN/ACK.
+func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
+	c := sf.conn
+	o := &s.Options
+	switch {
+	case sf.join:
+		sf.joinSYNOptions(o)
+	case sf.active:
+		c.synsSent++
+		if c.speech != offered {
+			return
+		}
+		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit >= 0 && c.synsSent > 1+limit {
+			c.fall(now, reasonSYNUnanswered)
+			return
+		}
+		if c.synsSent == 1 {
+			c.stack.counters.MPTcpExtMPCapableSYNTX++
+		}
+		o.Has |= wire.HasMPCapable
+		o.MPCapable = wire.MPCapable{Version: version, Flags: c.capableFlags()}
+	case c.speech == offered || c.speech == multipath:
+		o.Has |= wire.HasMPCapable
+		o.MPCapable = wire.MPCapable{Version: version, Flags: c.capableFlags(), NumKeys: 1, SenderKey: c.localKey}
+	}
+}
+
+// handleSYNACK reads the options of the SYN/ACK that answers our SYN.
+func (sf *subflow) handleSYNACK(now clock.Instant, s *wire.Segment) error {
+	c := sf.conn
+	if sf.join {
+		return sf.handleJoinSYNACK(now, s)
+	}
+	if c.speech != offered {
+		return nil
+	}
+	o := &s.Options.MPCapable
+	// "If the SYN/ACK does not contain an MP_CAPABLE option [...] the session
+	// MUST operate as regular, single-path TCP"
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+	if s.Options.Has&wire.HasMPCapable == 0 {
+		c.fall(now, reasonNoCapableInSYNACK)
+		return nil
+	}
+	if !acceptable(o) || o.Version != version || o.NumKeys != 1 {
+		c.fall(now, reasonCapableRefused)
+		return nil
+	}
+	c.stack.counters.MPTcpExtMPCapableSYNACKRX++
+	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
+	c.denyJoin = o.Flags&wire.CapNoJoin != 0
+	c.learnKey(now, o.SenderKey)
+	c.send.edge = uint64(sf.window(s)) // relative to IDSN + 1, as if DATA_ACKed
+	return nil
+}
+
+// learnKey completes the keys: the connection speaks MPTCP.
+func (c *Conn) learnKey(now clock.Instant, key uint64) {
+	c.remoteKey = key
+	c.remoteToken = wire.Token(key)
+	c.rcvBase = wire.IDSN(key).Add(1)
+	c.speech = multipath
+	c.trace(now, trace.Event{Kind: trace.MPTCPEstablished, Path: -1, A: c.localKey, B: key,
+		C: uint64(c.sndBase - 1), D: uint64(c.rcvBase - 1)})
+}
+
+// handleThirdACK reads the first segment after our SYN/ACK: the third ACK, or
+// data that came in its stead.
+//
+// "If the third ACK does not contain an MP_CAPABLE option, [...] the session
+// MUST fall back" (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
+	c := sf.conn
+	o := &s.Options.MPCapable
+	switch {
+	case s.Options.Has&wire.HasMPCapable == 0 || o.NumKeys != 2:
+		c.fall(now, reasonNoCapableInACK)
+		return
+	case o.ReceiverKey != c.localKey || !acceptable(o):
+		c.fall(now, reasonCapableRefused)
+		return
+	}
+	c.stack.counters.MPTcpExtMPCapableACKRX++
+	c.learnKey(now, o.SenderKey)
+	c.send.edge = uint64(sf.window(s)) // relative to IDSN + 1, as if DATA_ACKed
+	c.confirm(now)
+}
+
+// handleCapableData registers the mapping of MP_CAPABLE with data: "the first
+// data segment [...] the MP_CAPABLE option with the Data-Level Length [...] is
+// semantically equivalent to the DSS option"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+func (sf *subflow) handleCapableData(now clock.Instant, s *wire.Segment) error {
+	o := &s.Options.MPCapable
+	if sf.join || s.Options.Has&wire.HasMPCapable == 0 || !o.HasDataLen || o.DataLen == 0 {
+		return nil
+	}
+	d := wire.DSS{HasMap: true, DSN64: true, DSN: sf.conn.rcvBase, SSN: 1, DataLen: o.DataLen,
+		HasChecksum: o.HasChecksum, Checksum: o.Checksum}
+	return sf.addMapping(now, &d)
+}
+
+// confirm makes the connection fully established: the peer has shown that it has
+// our key. Joins are possible from now on: "a new subflow MUST NOT be [opened]
+// until a DSS option has been [received] on the path"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+func (c *Conn) confirm(now clock.Instant) {
+	if c.confirmed || c.speech != multipath {
+		return
+	}
+	c.confirmed = true
+	c.again = true
+	c.tellPM(now, pm.Event{Kind: pm.Established, Path: 0, Local: c.laddr, Remote: c.raddr,
+		ServerSide: c.server, DenyJoinID0: c.denyJoin})
+}
+
+// becomeEstablished is the end of the first subflow's handshake.
+func (c *Conn) becomeEstablished(now clock.Instant) {
+	if c.established {
+		return
+	}
+	c.established = true
+	c.countEstablished()
+	m := Established | Writable
+	if c.listener != nil {
+		c.listener.ready(c)
+	}
+	c.notify(m)
+}
+
+// countEstablished keeps the gauge of MPTCP sockets in ESTABLISHED. As in the
+// kernel, a socket counts that fell back as client; one that was accepted
+// without MP_CAPABLE in the SYN is a TCP socket.
+func (c *Conn) countEstablished() {
+	if c.speech == plainTCP || c.server && c.token == 0 || c.counted {
+		return
+	}
+	c.counted = true
+	c.stack.counters.MPTcpExtMPCurrEstab++
+}
+
+func (c *Conn) uncountEstablished() {
+	if c.counted && !c.uncounted {
+		c.uncounted = true
+		c.stack.counters.MPTcpExtMPCurrEstab--
+	}
+}

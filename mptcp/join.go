@@ -1,0 +1,190 @@
+package mptcp
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// inputJoin answers a SYN with MP_JOIN.
+//
+// "If the token is unknown or the host wants to refuse subflow establishment
+// [...], the receiver will send back a reset (RST) signal, analogous to an
+// unknown port in TCP" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
+	o := &seg.Options.MPJoin
+	s.counters.MPTcpExtMPJoinSynRx++
+	if o.Backup {
+		s.counters.MPTcpExtMPJoinSynBackupRx++
+	}
+	c := s.tokens[o.Token]
+	if c == nil {
+		s.counters.MPTcpExtMPJoinNoTokenFound++
+		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstMPTCP})
+		return
+	}
+	if c.speech != multipath || !c.confirmed || c.err != nil || c.recv.finDone && c.writeEnded {
+		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
+		return
+	}
+	if len(c.subflows) >= maxSubflows {
+		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstResources})
+		return
+	}
+	sf := c.newSubflow(seg.Dst, seg.Src)
+	sf.localID = c.localID(seg.Dst.Addr())
+	sf.remoteID = o.AddrID
+	sf.backup = s.pm.Backup(seg.Dst.Addr())
+	sf.peerBackup = o.Backup
+	sf.remoteNonce = o.Nonce
+	sf.localNonce = c.nonce()
+	sf.accept(now, seg)
+	s.touch(c)
+}
+
+// startJoin opens a subflow from local (port 0: any) to remote.
+func (c *Conn) startJoin(now clock.Instant, local, remote netip.AddrPort, remoteID uint8, backup bool) error {
+	s := c.stack
+	if c.speech != multipath || !c.confirmed || c.err != nil {
+		return ErrNotConnected
+	}
+	if len(c.subflows) >= maxSubflows {
+		return ErrAddrInUse
+	}
+	local, err := s.pickLocal(local, remote)
+	if err != nil {
+		switch err {
+		case ErrAddrNotAvail, ErrAddrInUse:
+			s.counters.MPTcpExtMPJoinSynTxBindErr++
+		default:
+			s.counters.MPTcpExtMPJoinSynTxConnectErr++
+		}
+		return err
+	}
+	sf := c.newSubflow(local, remote)
+	sf.requested = true
+	sf.localID = c.localID(local.Addr())
+	sf.remoteID = remoteID
+	sf.backup = backup
+	sf.localNonce = c.nonce()
+	s.counters.MPTcpExtMPJoinSynTx++
+	sf.connect(now)
+	s.touch(c)
+	return nil
+}
+
+func (c *Conn) nonce() uint32 {
+	c.nextDraw++
+	return uint32(c.stack.draw("nonce", c.ordinal, c.nextDraw))
+}
+
+// localID returns the address id of one of our addresses: "the address [...] of
+// the initial subflow has Address ID 0"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+func (c *Conn) localID(a netip.Addr) uint8 {
+	if a == c.laddr.Addr() {
+		return 0
+	}
+	return c.stack.pm.ID(a)
+}
+
+// joinSYNOptions adds MP_JOIN to SYN or SYN/ACK.
+func (sf *subflow) joinSYNOptions(o *wire.Options) {
+	c := sf.conn
+	o.Has |= wire.HasMPJoin
+	j := &o.MPJoin
+	*j = wire.MPJoin{Form: wire.JoinSYN, Backup: sf.backup, AddrID: sf.localID, Token: c.remoteToken, Nonce: sf.localNonce}
+	if !sf.active {
+		// "HMAC(Key=(Key-B + Key-A), Msg=(R-B + R-A))", truncated to its leftmost
+		// 64 bits (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+		j.Form = wire.JoinSYNACK
+		mac := wire.JoinHMAC(c.localKey, c.remoteKey, sf.localNonce, sf.remoteNonce)
+		copy(j.HMAC[:8], mac[:8])
+	}
+}
+
+// handleJoinSYNACK checks the peer's HMAC: "If the HMAC is wrong or the MP_JOIN
+// is missing, the initiator MUST close the subflow with RST"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
+	c := sf.conn
+	o := &s.Options.MPJoin
+	if s.Options.Has&wire.HasMPJoin == 0 || o.Form != wire.JoinSYNACK {
+		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in SYN/ACK")
+	}
+	c.stack.counters.MPTcpExtMPJoinSynAckRx++
+	if o.Backup {
+		c.stack.counters.MPTcpExtMPJoinSynAckBackupRx++
+	}
+	sf.remoteNonce = o.Nonce
+	mac := wire.JoinHMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce)
+	if [8]byte(mac[:8]) != [8]byte(o.HMAC[:8]) {
+		c.stack.counters.MPTcpExtMPJoinSynAckHMacFailure++
+		return sf.resetError(wire.RstMPTCP, "wrong HMAC in SYN/ACK")
+	}
+	sf.remoteID = o.AddrID
+	sf.peerBackup = o.Backup
+	sf.stage = preEstablished
+	sf.joinAt = now.Add(sf.tcp.RTO())
+	return nil
+}
+
+// handleJoinACK checks the third ACK. The stack's limits refuse a subflow only
+// here, as the kernel's do.
+func (sf *subflow) handleJoinACK(now clock.Instant, s *wire.Segment) error {
+	c := sf.conn
+	o := &s.Options.MPJoin
+	if s.Options.Has&wire.HasMPJoin == 0 || o.Form != wire.JoinACK {
+		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in third ACK")
+	}
+	if o.HMAC != wire.JoinHMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce) {
+		c.stack.counters.MPTcpExtMPJoinAckHMacFailure++
+		return sf.resetError(wire.RstMPTCP, "wrong HMAC in third ACK")
+	}
+	if c.err != nil || !c.stack.pm.Accept(c.token) {
+		c.stack.counters.MPTcpExtMPJoinRejected++
+		return sf.resetError(wire.RstProhibited, "limit of subflows")
+	}
+	sf.requested = true
+	c.stack.counters.MPTcpExtMPJoinAckRx++
+	sf.openNow(now)
+	// "the receiver [...] MUST [...] trigger a TCP ACK": the fourth
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+	sf.ackOwed = true
+	c.again = true
+	return nil
+}
+
+// handleFourthACK ends PRE_ESTABLISHED on the side that joined.
+func (sf *subflow) handleFourthACK(now clock.Instant, s *wire.Segment) error {
+	if s.Options.Has&wire.HasMPTCP == 0 {
+		return sf.resetError(wire.RstMiddlebox, "no MPTCP option in fourth ACK")
+	}
+	sf.joinAt = clock.Never
+	sf.openNow(now)
+	return nil
+}
+
+// confirmJoins repeats third ACKs: "the initiator MUST [...] retransmit the ACK
+// until it is acknowledged" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+func (c *Conn) confirmJoins(now clock.Instant) {
+	for _, sf := range c.subflows {
+		if sf.joinAt > now {
+			continue
+		}
+		sf.joinTries++
+		if sf.joinTries > maxJoinTries {
+			sf.joinAt = clock.Never
+			sf.abort(wire.RstMPTCP, "fourth ACK never came")
+			continue
+		}
+		sf.joinAt = now.Add(sf.tcp.RTO() << sf.joinTries)
+		sf.tcp.AckNow()
+	}
+}
+
+const (
+	maxSubflows  = 32 // sched.MaxPaths
+	maxJoinTries = 6
+)

@@ -1,0 +1,256 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// Lengths of options in octets, padded.
+const (
+	dssReserve  = 28 // DSS with 64-bit DATA_ACK and mapping, with or without checksum
+	dssAckLen   = 12
+	capableData = 24
+)
+
+// Options implements tcp.Upper.
+func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, room int) (wnd int) {
+	c := sf.conn
+	switch {
+	case s.Flags&wire.RST != 0:
+		sf.resetOptions(now, s)
+		return 0
+	case s.Flags&wire.SYN != 0:
+		sf.synOptions(now, s)
+	case c.speech == multipath:
+		sf.multipathOptions(now, s, ssn, n, room)
+	case c.speech == fallen:
+		sf.lastOptions(now, s, ssn, n)
+	}
+	return c.advertise()
+}
+
+// resetOptions says on a RST why, and whether the whole connection ends.
+func (sf *subflow) resetOptions(now clock.Instant, s *wire.Segment) {
+	c, o := sf.conn, &s.Options
+	if c.fastClosed {
+		o.Has |= wire.HasFastClose
+		o.FastClose = c.remoteKey
+		c.stack.counters.MPTcpExtMPFastcloseTx++
+	} else if sf.reset {
+		o.Has |= wire.HasMPTCPRst
+		o.MPTCPRst = sf.rst
+		c.stack.counters.MPTcpExtMPRstTx++
+		if sf.failOnReset {
+			o.Has |= wire.HasMPFail
+			o.MPFail = sf.failDSN
+			c.stack.counters.MPTcpExtMPFailTx++
+			sf.trace(now, trace.Event{Kind: trace.FailSent, A: uint64(sf.failDSN)})
+		}
+	}
+	sf.trace(now, trace.Event{Kind: trace.ResetSent, A: uint64(sf.rst.Reason), Text: sf.rstText})
+}
+
+// multipathOptions adds MP_CAPABLE, MP_JOIN, or DSS and signals to a segment that
+// is neither SYN nor RST.
+func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, room int) {
+	c, o := sf.conn, &s.Options
+	switch {
+	case sf.join && sf.active && sf.stage == preEstablished:
+		o.Has |= wire.HasMPJoin
+		o.MPJoin = wire.MPJoin{Form: wire.JoinACK,
+			HMAC: wire.JoinHMAC(c.localKey, c.remoteKey, sf.localNonce, sf.remoteNonce)}
+		return
+	case sf.joining():
+		return
+	case !sf.join && sf.active && !c.confirmed && sf.capableAgain(s, ssn, n):
+		sf.capableOptions(o, ssn, n)
+		return
+	}
+	o.Has |= wire.HasDSS
+	d := &o.DSS
+	*d = wire.DSS{HasAck: true, Ack64: true, DataAck: c.dataAck()}
+	switch {
+	case n > 0:
+		if m := sf.tx.at(ssn); m != nil {
+			sf.mappingOption(now, d, m)
+		}
+	default:
+		if c.dataFINDue() {
+			c.finOption(now, d)
+		}
+		sf.signalOptions(now, s, room)
+	}
+}
+
+// joining reports whether the MP_JOIN handshake of the subflow is not done.
+func (sf *subflow) joining() bool { return sf.join && sf.stage != open && !sf.isEstablished }
+
+// mappingOption writes mapping m into d: the same each time, "mappings, once
+// declared, MUST NOT be changed" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
+	c := sf.conn
+	d.HasMap, d.DSN64 = true, true
+	d.DSN = c.sndBase.Add(int(m.off))
+	d.SSN = wire.Seq(m.ssn)
+	d.DataLen = uint16(m.n)
+	if m.fin {
+		d.DataLen++
+		d.DataFIN = true
+	}
+	d.HasChecksum, d.Checksum = c.checksum, m.csum
+}
+
+// capableAgain reports whether MP_CAPABLE with both keys belongs on a segment:
+// on all that begin at the first octet, until the peer has shown by a DSS that
+// one got through.
+func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
+	if n > 0 {
+		return ssn == 1
+	}
+	return sf.tcp.SndNxt() == 1 && s.Flags&wire.FIN == 0 && !sf.conn.dataFINDue()
+}
+
+// capableOptions adds MP_CAPABLE in its third form, with the data-level length on
+// a segment with data: LC-02, "the MP_CAPABLE option on the first data segment"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+func (sf *subflow) capableOptions(o *wire.Options, ssn wire.Seq, n int) {
+	c := sf.conn
+	flags := wire.CapSHA256
+	if c.checksum {
+		flags |= wire.CapChecksum
+	}
+	o.Has |= wire.HasMPCapable
+	o.MPCapable = wire.MPCapable{Version: version, Flags: flags, NumKeys: 2, SenderKey: c.localKey, ReceiverKey: c.remoteKey}
+	if n == 0 {
+		return
+	}
+	if m := sf.tx.at(ssn); m != nil {
+		o.MPCapable.HasDataLen, o.MPCapable.DataLen = true, uint16(m.n)
+		o.MPCapable.HasChecksum, o.MPCapable.Checksum = c.checksum, m.csum
+	}
+}
+
+// lastOptions are those that still follow a fallback: MP_FAIL and the infinite
+// mapping that answer a checksum failure.
+func (sf *subflow) lastOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq, n int) {
+	c, o := sf.conn, &s.Options
+	if n == 0 && sf.fail == signalWanted {
+		sf.failOption(now, o)
+	}
+	if n > 0 && sf.tx.announceInfinite && sf.tx.pos(ssn) == sf.tx.infSSN {
+		o.Has |= wire.HasDSS
+		// "a Data-Level Length of 0 signals an infinite mapping", checksum 0
+		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+		o.DSS = wire.DSS{HasMap: true, DSN64: true, DSN: c.sndBase.Add(int(sf.tx.infOff)), SSN: wire.Seq(sf.tx.infSSN), HasChecksum: c.checksum}
+	}
+}
+
+// HandleOptions implements tcp.Upper.
+func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
+	c := sf.conn
+	if len(s.Payload) > 0 {
+		sf.lastData = now
+	}
+	if s.Flags&wire.SYN != 0 {
+		if sf.active && s.Flags&wire.ACK != 0 {
+			return sf.handleSYNACK(now, s)
+		}
+		return nil
+	}
+	if s.Flags&wire.RST != 0 {
+		return nil
+	}
+	if c.speech == offered && !sf.active && !sf.join {
+		sf.handleThirdACK(now, s)
+	}
+	if c.speech != multipath {
+		if c.streaming() && s.Options.Has&wire.HasDSS == 0 {
+			return nil
+		}
+		return nil
+	}
+	if sf.join && sf.stage != open {
+		if err := sf.handleJoining(now, s); err != nil {
+			return err
+		}
+	}
+	if !sf.join && !c.confirmed {
+		if sf.checkFirst(now, s); c.streaming() {
+			return nil
+		}
+	}
+	return sf.handleSignals(now, s)
+}
+
+// handleJoining goes on with the MP_JOIN handshake.
+func (sf *subflow) handleJoining(now clock.Instant, s *wire.Segment) error {
+	if sf.isEstablished {
+		return nil
+	}
+	if sf.active {
+		return sf.handleFourthACK(now, s)
+	}
+	return sf.handleJoinACK(now, s)
+}
+
+// handleSignals reads DSS and everything else that an established MPTCP subflow
+// may carry.
+func (sf *subflow) handleSignals(now clock.Instant, s *wire.Segment) error {
+	c, o := sf.conn, &s.Options
+	if o.Has&wire.HasMPTCP == 0 {
+		return nil
+	}
+	if o.Has&wire.HasMPJoin != 0 && o.MPJoin.Form == wire.JoinACK && !sf.active {
+		sf.ackOwed = true // the fourth ACK was lost
+	}
+	if o.Has&wire.HasFastClose != 0 {
+		c.handleFastClose(now, o.FastClose)
+		if c.err != nil {
+			return nil
+		}
+	}
+	if o.Has&wire.HasMPFail != 0 {
+		sf.handleFail(now, o.MPFail)
+	}
+	if o.Has&wire.HasAddAddr != 0 {
+		c.handleAddAddr(now, sf, &o.AddAddr)
+	}
+	if o.Has&wire.HasRemoveAddr != 0 {
+		c.handleRemoveAddr(now, &o.RemoveAddr)
+	}
+	if o.Has&wire.HasMPPrio != 0 {
+		sf.handlePrio(now, o.MPPrio.Backup)
+	}
+	if err := sf.handleCapableData(now, s); err != nil {
+		return err
+	}
+	if o.Has&wire.HasDSS == 0 || c.streaming() {
+		return nil
+	}
+	return sf.handleDSS(now, s)
+}
+
+// handleDSS reads DATA_ACK with the window, the mapping and DATA_FIN.
+func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
+	c, d := sf.conn, &s.Options.DSS
+	if d.HasAck {
+		// "a host MUST NOT use the [window] unless [...] the segment contains a
+		// DSS option with a Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+		c.dataAcked(now, sf, expand(d.DataAck, d.Ack64, c.sndBase.Add(int(c.send.una))), sf.window(s))
+	}
+	if !d.HasMap {
+		return nil
+	}
+	return sf.addMapping(now, d)
+}
+
+// expand returns the 64-bit number whose low half was received and that is
+// nearest to near: "an implementation MUST [...] upgrade [...] when a wrap is
+// [...] detected" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+func expand(v wire.DSN, full bool, near wire.DSN) wire.DSN {
+	if full {
+		return v
+	}
+	return near + wire.DSN(int64(int32(uint32(v)-uint32(near))))
+}

@@ -1,0 +1,289 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/window"
+	"mptcplab/mptcp/wire"
+)
+
+// receiveSide is what a subflow knows of the bytes it receives. What arrives in
+// the subflow's order goes straight to its place in the connection's window. The
+// rest waits in ring, addressed by ssn: bytes behind a gap, bytes whose mapping
+// has not come, and with checksums bytes of a mapping that is not complete. So a
+// byte counts for the connection only when the subflow's cumulative sequence has
+// passed it and its mapping's sum is right, and two subflows that carry the same
+// range keep their bytes apart.
+type receiveSide struct {
+	nxt       uint64 // everything before it was handed to the connection or dropped
+	arrived   uint64 // TCP's rcvNxt
+	maps      queue[rcvMap]
+	ring      window.Ring
+	streaming bool
+	infSSN    uint64
+	infOff    uint64
+	failed    bool // MP_FAIL was sent: everything is dropped until the infinite mapping
+}
+
+func (r *receiveSide) init() {
+	r.nxt, r.arrived = 1, 1
+	r.ring = window.NewRing(1, 0)
+}
+
+func (r *receiveSide) infinite(ssn, off uint64) {
+	r.streaming, r.infSSN, r.infOff = true, ssn, off
+}
+
+// pos widens ssn.
+func (r *receiveSide) pos(ssn wire.Seq) uint64 {
+	return r.nxt + uint64(int64(int32(uint32(ssn)-uint32(r.nxt))))
+}
+
+// insert puts m behind the mappings that begin before it.
+func (r *receiveSide) insert(m rcvMap) {
+	r.maps.push(m)
+	maps := r.maps.all()
+	for i := len(maps) - 1; i > 0 && maps[i-1].ssn > m.ssn; i-- {
+		maps[i], maps[i-1] = maps[i-1], maps[i]
+	}
+}
+
+// current returns the mapping that holds nxt; false: there is none. Mappings
+// that were passed are dropped.
+func (r *receiveSide) current() (rcvMap, bool) {
+	for {
+		m, ok := r.maps.front()
+		switch {
+		case ok && m.end() <= r.nxt:
+			r.maps.pop()
+		case ok && m.ssn <= r.nxt:
+			return m, true
+		case r.streaming && r.nxt >= r.infSSN:
+			return rcvMap{ssn: r.infSSN, off: r.infOff, n: 1 << 62}, true
+		default:
+			return rcvMap{}, false
+		}
+	}
+}
+
+// Deliver implements tcp.Upper.
+func (sf *subflow) Deliver(now clock.Instant, ssn wire.Seq, p []byte) (kept int) {
+	r, c := &sf.rx, sf.conn
+	sf.lastData = now
+	pos, kept := r.pos(ssn), 0
+	if int64(pos-r.nxt) < 0 {
+		old := int(min(r.nxt-pos, uint64(len(p))))
+		p, pos, kept = p[old:], pos+uint64(old), old
+	}
+	if pos == r.nxt && r.arrived == r.nxt {
+		n := sf.take(now, p)
+		p, pos, kept = p[n:], pos+uint64(n), kept+n
+	}
+	if len(p) == 0 {
+		return kept
+	}
+	// "a receiver [...] SHOULD still acknowledge [unmapped data] at the subflow
+	// level" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+	r.ring.Free(r.nxt)
+	r.ring.SetCap(c.recv.limit)
+	if pos < r.ring.Start() {
+		return kept
+	}
+	return kept + r.ring.Write(pos, p)
+}
+
+// InOrder implements tcp.Upper.
+func (sf *subflow) InOrder(now clock.Instant, rcvNxt wire.Seq, fin bool) {
+	r, c := &sf.rx, sf.conn
+	r.arrived = r.pos(rcvNxt)
+	if fin {
+		r.arrived--
+	}
+	for r.nxt < r.arrived {
+		p := r.ring.Peek(r.nxt)
+		if len(p) == 0 {
+			break
+		}
+		n := sf.take(now, p[:min(uint64(len(p)), r.arrived-r.nxt)])
+		if n == 0 && !sf.complete(now) {
+			break
+		}
+	}
+	r.ring.Free(r.nxt)
+	if r.nxt < r.arrived && !c.streaming() && !sf.over {
+		sf.checkUnmapped(now)
+	}
+	if fin && c.streaming() {
+		c.streamFIN(now)
+	}
+}
+
+// take hands bytes at nxt, in the subflow's order, to the connection and returns
+// how many: up to where no mapping is known or a checksum must be checked first.
+func (sf *subflow) take(now clock.Instant, p []byte) int {
+	r, c := &sf.rx, sf.conn
+	taken := 0
+	for taken < len(p) {
+		if r.failed {
+			r.nxt += uint64(len(p) - taken)
+			return len(p)
+		}
+		m, ok := r.current()
+		if !ok {
+			break
+		}
+		n := int(min(uint64(len(p)-taken), m.end()-r.nxt))
+		if c.checksum && !c.streaming() {
+			if r.nxt != m.ssn || uint64(n) < m.n || !sf.verify(now, &m, p[taken:taken+n], nil) {
+				break
+			}
+		}
+		c.receive(now, m.off+(r.nxt-m.ssn), p[taken:taken+n])
+		r.nxt += uint64(n)
+		taken += n
+	}
+	return taken
+}
+
+// complete hands over a mapping with checksum that lies in two pieces of the
+// ring; it reports whether it did.
+func (sf *subflow) complete(now clock.Instant) bool {
+	r, c := &sf.rx, sf.conn
+	m, ok := r.current()
+	if !ok || !c.checksum || c.streaming() || r.nxt != m.ssn || r.arrived < m.end() {
+		return false
+	}
+	first := r.ring.Peek(r.nxt)
+	if uint64(len(first)) >= m.n {
+		return false // it was tried and failed
+	}
+	second := r.ring.Peek(r.nxt + uint64(len(first)))
+	second = second[:m.n-uint64(len(first))]
+	if !sf.verify(now, &m, first, second) {
+		return false
+	}
+	c.receive(now, m.off, first)
+	c.receive(now, m.off+uint64(len(first)), second)
+	r.nxt = m.end()
+	return true
+}
+
+// verify checks the sum of a mapping whose bytes are a and b.
+func (sf *subflow) verify(now clock.Instant, m *rcvMap, a, b []byte) bool {
+	var sum wire.PayloadSum
+	sum.Add(a)
+	sum.Add(b)
+	c := sf.conn
+	if wire.VerifyDSSChecksum(c.rcvBase.Add(int(m.off)), wire.Seq(m.ssn), m.dataLen, sum.Sum(), m.csum) {
+		return true
+	}
+	if !sf.over {
+		sf.checksumFailed(now, m.off)
+	}
+	return false
+}
+
+// checkUnmapped judges data that arrived in order and whose mapping has not
+// come. On a connection that never had a second subflow the peer may have fallen
+// back; else "if [...] no mapping [comes] within a receive window worth of data,
+// the subflow SHOULD be treated as broken"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+func (sf *subflow) checkUnmapped(now clock.Instant) {
+	r, c := &sf.rx, sf.conn
+	if _, ok := r.current(); ok {
+		return // it waits for the rest of a mapping with checksum
+	}
+	if c.mayFall() && r.maps.len() == 0 && c.recv.ooo.Len() == 0 {
+		c.fall(now, reasonDataWithoutMapping)
+		return
+	}
+	c.stack.counters.MPTcpExtNoDSSInWindow++
+	if r.arrived-r.nxt >= uint64(c.recv.limit)/2 {
+		sf.abort(wire.RstMiddlebox, "data without mapping")
+	}
+}
+
+// drainUnmapped hands over what waited for a mapping when the connection fell
+// back.
+func (sf *subflow) drainUnmapped(now clock.Instant) {
+	r := &sf.rx
+	r.maps.reset()
+	for r.nxt < r.arrived {
+		p := r.ring.Peek(r.nxt)
+		if len(p) == 0 || sf.take(now, p[:min(uint64(len(p)), r.arrived-r.nxt)]) == 0 {
+			return
+		}
+	}
+}
+
+// receive takes bytes of the stream that a subflow has vouched for. Of two
+// copies of a byte the first counts: "the receiver SHOULD [...] ignore [...]
+// later copies" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+func (c *Conn) receive(now clock.Instant, off uint64, p []byte) {
+	w := &c.recv
+	end := off + uint64(len(p))
+	if limit := w.read + uint64(w.ring.Cap()); end > limit {
+		c.stack.counters.MPTcpExtNoDSSInWindow++
+		if off >= limit {
+			return
+		}
+		p, end = p[:limit-off], limit
+	}
+	if off < w.nxt {
+		old := min(w.nxt-off, uint64(len(p)))
+		c.duplicate(old)
+		p, off = p[old:], off+old
+	}
+	for len(p) > 0 {
+		// Up to what is there already, and over it.
+		r, ok := w.ooo.Next(off)
+		if !ok || r.Lo >= end {
+			w.store(off, p)
+			break
+		}
+		if r.Lo > off {
+			w.store(off, p[:r.Lo-off])
+		}
+		p = p[r.Lo-off:]
+		old := min(r.Hi-r.Lo, uint64(len(p)))
+		c.duplicate(old)
+		p, off = p[old:], r.Lo+old
+	}
+	c.deliver(now)
+}
+
+func (c *Conn) duplicate(n uint64) {
+	if n > 0 {
+		c.stats.duplicate += n
+		c.stack.counters.MPTcpExtDuplicateData++
+	}
+}
+
+// store writes fresh bytes; behind a gap they are only remembered.
+func (w *recvWindow) store(off uint64, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	w.ring.Free(w.read)
+	w.ring.Write(off, p)
+	w.ooo.Add(off, off+uint64(len(p)))
+}
+
+// deliver moves the in-order edge over what has become contiguous.
+func (c *Conn) deliver(now clock.Instant) {
+	w := &c.recv
+	next := w.ooo.FirstGap(w.nxt)
+	if n := next - w.nxt; n > 0 {
+		w.ooo.Cut(next)
+		w.nxt = next
+		if c.tracing() {
+			c.trace(now, trace.Event{Kind: trace.Delivered, Path: -1, A: next, N: int(n)})
+		}
+		if c.readClosed {
+			w.read = w.nxt // nobody reads
+		} else {
+			c.notify(Readable)
+		}
+	}
+	c.checkDataFIN(now)
+}

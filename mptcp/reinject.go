@@ -1,0 +1,190 @@
+package mptcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/sched"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/window"
+)
+
+// reinjectQueue holds the ranges of the stream that are to be mapped again on
+// another subflow, lowest first.
+type reinjectQueue struct{ set window.Ranges }
+
+func (q *reinjectQueue) add(lo, hi uint64)    { q.set.Add(lo, hi) }
+func (q *reinjectQueue) remove(lo, hi uint64) { q.set.Remove(lo, hi) }
+func (q *reinjectQueue) cut(off uint64)       { q.set.Cut(off) }
+func (q *reinjectQueue) reset()               { q.set.Clear() }
+func (q *reinjectQueue) empty() bool          { return q.set.Len() == 0 }
+func (q *reinjectQueue) len() int             { return int(q.set.Count()) }
+
+func (q *reinjectQueue) head() (window.Range, bool) { return q.set.Next(0) }
+
+// requeue queues what is under way on sf and not DATA_ACKed: "data [...] may be
+// retransmitted on another subflow" while "the original [...] MUST still be
+// [delivered] on the original subflow"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6).
+func (c *Conn) requeue(sf *subflow) {
+	if c.speech != multipath || c.done {
+		return
+	}
+	maps := sf.tx.maps.all()
+	for i := range maps {
+		m := &maps[i]
+		lo, hi := max(m.off, c.send.una), m.off+uint64(m.n)
+		if m.queued || lo >= hi {
+			continue
+		}
+		m.queued = true
+		c.reinject.add(lo, hi)
+		c.multi = true
+	}
+	c.again = true
+}
+
+// rtoExpired acts on the retransmission timer of a subflow: its data goes to the
+// others, and after StaleLossCount times it is not scheduled any more.
+func (sf *subflow) rtoExpired(now clock.Instant) {
+	c := sf.conn
+	sf.rtos++
+	rto := sf.tcp.RTO()
+	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto / 2), B: uint64(sf.rtos), C: uint64(sf.tcp.SRTT())})
+	if c.speech != multipath || sf.stage != open || !c.others(sf) {
+		return
+	}
+	c.requeue(sf)
+	if !sf.stale && sf.rtos >= c.cfg.StaleLossCount {
+		sf.stale = true
+		c.stack.counters.MPTcpExtSubflowStale++
+		sf.trace(now, trace.Event{Kind: trace.SubflowStale, Flag: true})
+	}
+}
+
+// progress is called when the peer acknowledges something on the subflow.
+func (sf *subflow) progress(now clock.Instant) {
+	sf.rtos = 0
+	sf.lastData = now
+	if sf.stale {
+		sf.stale = false
+		sf.conn.stack.counters.MPTcpExtSubflowRecover++
+		sf.trace(now, trace.Event{Kind: trace.SubflowStale, Flag: false})
+	}
+}
+
+// armRetransmit starts the connection's own timer. It covers what no subflow's
+// TCP sees to: bytes acknowledged by a subflow and never DATA_ACKed ("a
+// [connection-level] timer", LC-29, https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6),
+// and DATA_FIN.
+func (c *Conn) armRetransmit(now clock.Instant) {
+	if c.streaming() || c.done || c.nothingOutstanding() {
+		c.rtxAt = clock.Never
+		return
+	}
+	c.rtxAt = now.Add(c.rtxInterval())
+}
+
+func (c *Conn) nothingOutstanding() bool {
+	return c.send.una == c.send.nxt && (!c.send.finSent || c.writeEnded)
+}
+
+// rtxInterval is the longest retransmission timeout of the subflows that work,
+// doubled for each try.
+func (c *Conn) rtxInterval() time.Duration {
+	const (
+		fallback = time.Second
+		most     = 120 * time.Second
+	)
+	var d time.Duration
+	for _, sf := range c.subflows {
+		if sf.usable() && !sf.stale && sf.rtos == 0 {
+			d = max(d, sf.tcp.RTO())
+		}
+	}
+	return min(or(d, fallback)<<min(c.rtxTries, 10), most)
+}
+
+// retransmit is the expiry of the connection's timer.
+func (c *Conn) retransmit(now clock.Instant) {
+	c.rtxAt = clock.Never
+	if c.streaming() || c.done || c.nothingOutstanding() {
+		return
+	}
+	c.rtxTries++
+	if c.send.una == c.send.end {
+		c.ackAll() // with the DATA_FIN
+	} else if hi := c.orphaned(); hi > c.send.una {
+		c.reinject.add(c.send.una, hi)
+	}
+	c.armRetransmit(now)
+}
+
+// orphaned returns the end of the bytes from una on that no working subflow has
+// under way; una if there are none.
+func (c *Conn) orphaned() uint64 {
+	const most = 64 << 10
+	una := c.send.una
+	hi := min(c.send.nxt, una+most)
+	for _, sf := range c.subflows {
+		if !sf.usable() || sf.rtos > 0 {
+			continue
+		}
+		for i := range sf.tx.maps.all() {
+			m := &sf.tx.maps.all()[i]
+			if m.off+uint64(m.n) > una {
+				hi = min(hi, max(m.off, una))
+			}
+		}
+	}
+	return hi
+}
+
+// noteReinjected counts n bytes that went out again on sf.
+func (c *Conn) noteReinjected(sf *subflow, n int) {
+	c.stats.reinjected += uint64(n)
+	sf.reinjected += uint64(n)
+	c.multi = true
+	c.stack.counters.MPTcpExtMPTCPRetrans++
+}
+
+// opportunity uses a path that could send but for the connection's window: it
+// carries once more the byte that holds the window up, and the slow path that
+// carries it is penalised (Raiciu et al., "How Hard Can It Be?", NSDI 2012).
+func (c *Conn) opportunity(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
+	p, w := &c.plan, &c.send
+	if !c.cfg.OpportunisticRetransmission || c.sendable() > 0 || w.una == w.nxt || p.helped > w.una {
+		return 0, 0, false
+	}
+	best := -1
+	for i := range p.flows {
+		v := &p.view.Paths[i]
+		if v.Room > 0 && !p.view.HeadCarriers.Has(i) && (best < 0 || v.SRTT < p.view.Paths[best].SRTT) {
+			best = i
+		}
+	}
+	if best < 0 || p.view.HeadCarriers == 0 {
+		return 0, 0, false
+	}
+	if c.cfg.Penalization {
+		c.penalise(now, best)
+	}
+	n := min(p.view.Paths[best].Room, int(w.nxt-w.una))
+	p.helped = w.una + uint64(n)
+	p.from, p.paths = sched.Reinject, 0
+	return c.sendOn(now, buf, p.flows[best], w.una, n, true)
+}
+
+// penalise halves the windows of the paths that hold the connection up, at most
+// once in a round-trip time of theirs.
+func (c *Conn) penalise(now clock.Instant, best int) {
+	p := &c.plan
+	for i, sf := range p.flows {
+		v := &p.view.Paths[i]
+		if p.view.HeadCarriers.Has(i) && v.SRTT > p.view.Paths[best].SRTT && now.Sub(sf.penalisedAt) >= v.SRTT {
+			sf.penalisedAt = now
+			sf.tcp.Penalise(now)
+		}
+	}
+}

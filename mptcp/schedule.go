@@ -1,0 +1,262 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/sched"
+)
+
+// plan is a decision of the scheduler that is being carried out, one packet a
+// call of Output.
+type plan struct {
+	view   sched.View
+	flows  []*subflow // by index in view.Paths
+	last   sched.Set
+	paths  sched.Set // who is still to send what the decision is about
+	from   sched.Source
+	budget int // bytes left of a burst, for one path
+	path   *subflow
+	off    uint64 // of a chunk that several paths are to send
+	n      int
+	helped uint64 // stream offset up to which opportunity has helped
+}
+
+// sendData writes one packet with data that TCP has not sent yet: the scheduler
+// says where, and the mapping is made now (late binding).
+func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
+	if c.streaming() {
+		return c.sendStream(now, buf)
+	}
+	if c.speech != multipath || c.err != nil || c.idle() {
+		return 0, 0, false
+	}
+	p := &c.plan
+	for tries := 0; tries < 2*sched.MaxPaths; tries++ {
+		if link, n, ok := c.carryOn(now, buf); ok {
+			return link, n, true
+		}
+		c.look(now)
+		d, ok := c.sched.Next(&p.view)
+		if !ok || d.Paths == 0 {
+			return c.opportunity(now, buf)
+		}
+		p.paths, p.from, p.path, p.budget, p.n = d.Paths, d.From, nil, d.Burst, 0
+		p.last = d.Paths
+		if !c.choose(d) {
+			p.paths = 0
+			return c.opportunity(now, buf)
+		}
+	}
+	return 0, 0, false
+}
+
+// idle reports whether there is nothing that could be sent.
+func (c *Conn) idle() bool {
+	return c.send.nxt == c.send.end && c.reinject.empty() && !c.plan.copying()
+}
+
+// copying reports whether the last decision was for copies: a redundant
+// scheduler may still have some to send when nothing new is there.
+func (p *plan) copying() bool { return p.from == sched.Copy || p.paths != 0 || p.last&(p.last-1) != 0 }
+
+// choose fixes the range that a decision for new or reinjected bytes is about:
+// what the narrowest of its paths takes.
+func (c *Conn) choose(d sched.Decision) bool {
+	p, w := &c.plan, &c.send
+	room := 0
+	for i := range p.flows {
+		if r := p.view.Paths[i].Room; d.Paths.Has(i) && r > 0 && (room == 0 || r < room) {
+			room = r
+		}
+	}
+	switch d.From {
+	case sched.New:
+		p.off = w.nxt
+		p.n = min(room, int(w.end-w.nxt), p.view.Window)
+	case sched.Reinject:
+		r, ok := c.reinject.head()
+		if !ok {
+			return false
+		}
+		p.off, p.n = r.Lo, min(room, int(r.Hi-r.Lo))
+	case sched.Copy:
+		p.n = room // from each path's own CopyNext on
+	}
+	return p.n > 0
+}
+
+// carryOn sends the next packet of the plan.
+func (c *Conn) carryOn(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
+	p, w := &c.plan, &c.send
+	if p.path != nil && p.budget > 0 { // the rest of a burst
+		sf := p.path
+		n := min(p.budget, c.room(now, sf), int(w.end-w.nxt), c.sendable())
+		if n > 0 && p.from == sched.New {
+			p.budget -= n
+			return c.sendOn(now, buf, sf, w.nxt, n, false)
+		}
+		p.path, p.budget = nil, 0
+	}
+	for i, sf := range p.flows {
+		if !p.paths.Has(i) {
+			continue
+		}
+		p.paths &^= sched.Of(i)
+		off, n := p.off, p.n
+		if p.from == sched.Copy {
+			off = max(sf.tx.copyNext, w.una)
+			if off >= w.nxt {
+				continue
+			}
+			n = min(n, int(w.nxt-off))
+		}
+		n = min(n, c.room(now, sf))
+		if n <= 0 || !sf.usable() || off < w.una {
+			continue
+		}
+		if p.from == sched.New && p.budget > n && p.paths == 0 {
+			p.path, p.budget = sf, p.budget-n
+		}
+		again := p.from != sched.New || off < w.nxt
+		return c.sendOn(now, buf, sf, off, n, again)
+	}
+	return 0, 0, false
+}
+
+// room returns what the subflow takes now.
+func (c *Conn) room(now clock.Instant, sf *subflow) int {
+	if !sf.usable() || !sf.linked || c.stack.links[sf.link].blocked {
+		return 0
+	}
+	return sf.tcp.Room(now)
+}
+
+// sendable returns how many new bytes the peer's window allows.
+func (c *Conn) sendable() int {
+	if c.send.edge <= c.send.nxt {
+		return 0
+	}
+	return int(c.send.edge - c.send.nxt)
+}
+
+// sendOn maps n bytes at off to the subflow's next sequence numbers and sends
+// them. again: another subflow carried them before.
+func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n int, again bool) (machine.LinkID, int, bool) {
+	w := &c.send
+	end := off + uint64(n)
+	m := sndMap{ssn: uint64(sf.tx.pos(sf.tcp.SndNxt())), off: off, n: n, push: end == w.pushAt || end == w.end}
+	if w.closed && end == w.end && (c.confirmed || m.ssn != 1) {
+		m.fin = true
+		c.finGoes(now)
+	}
+	m.csum = c.checksumOf(&m)
+	sf.tx.add(m)
+	if c.plan.from == sched.Copy {
+		sf.tx.copyNext = end
+	}
+	switch {
+	case !again:
+		w.nxt = end
+		c.stats.sent += uint64(n)
+	case c.plan.from == sched.Reinject:
+		c.reinject.remove(off, end)
+		c.noteReinjected(sf, n)
+	}
+	sf.traceMapped(now, &m, again)
+	size := sf.tcp.Send(now, n, buf)
+	c.sched.Sent(sf.id, n)
+	c.armRetransmit(now)
+	return sf.link, size, true
+}
+
+// sendStream sends new bytes of a plain TCP connection.
+func (c *Conn) sendStream(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
+	w := &c.send
+	if len(c.subflows) == 0 || w.nxt == w.end {
+		return 0, 0, false
+	}
+	sf := c.subflows[0]
+	if sf.over || !sf.linked || c.stack.links[sf.link].blocked {
+		return 0, 0, false
+	}
+	n := min(sf.tcp.Room(now), int(w.end-w.nxt))
+	if n <= 0 {
+		return 0, 0, false
+	}
+	m := sndMap{ssn: sf.tx.pos(sf.tcp.SndNxt()), off: w.nxt, n: n}
+	sf.traceMapped(now, &m, false)
+	w.nxt += uint64(n)
+	sf.tx.nxt = m.end()
+	c.stats.sent += uint64(n)
+	size := sf.tcp.Send(now, n, buf)
+	return sf.link, size, true
+}
+
+// look fills the scheduler's view.
+func (c *Conn) look(now clock.Instant) {
+	p, w := &c.plan, &c.send
+	p.flows = p.flows[:0]
+	v := &p.view
+	v.Paths = v.Paths[:0]
+	v.Now, v.Queued, v.Window = now, int(w.end-w.nxt), c.sendable()
+	v.ReinjectLen, v.ReinjectSent, v.HeadCarriers, v.HeadAge = c.reinject.len(), 0, 0, 0
+	v.LastPaths, v.SndUna, v.SndNxt = 0, w.una, w.nxt
+	head, reinjecting := c.reinject.head()
+	for _, sf := range c.subflows {
+		if !sf.usable() || !sf.linked || len(p.flows) == sched.MaxPaths {
+			continue
+		}
+		i := len(p.flows)
+		if reinjecting && sf.tx.carries(head.Lo) {
+			v.ReinjectSent |= sched.Of(i)
+		}
+		p.flows = append(p.flows, sf)
+		v.Paths = append(v.Paths, c.pathView(now, sf))
+	}
+	if c.cfg.OpportunisticRetransmission && w.una < w.nxt {
+		for i, sf := range p.flows {
+			if sf.tx.carries(w.una) {
+				v.HeadCarriers |= sched.Of(i)
+			}
+		}
+	}
+	if reinjecting && len(p.flows) > 0 && uint64(v.ReinjectSent) == 1<<len(p.flows)-1 {
+		// Everybody who could carry it does: their TCP will see to it.
+		c.reinject.remove(head.Lo, min(head.Hi, c.coveredTo(head.Lo)))
+		c.look(now)
+	}
+}
+
+// coveredTo returns the least end of the mappings that carry the byte at off on
+// the paths in view.
+func (c *Conn) coveredTo(off uint64) uint64 {
+	end := off + 1<<32
+	for _, sf := range c.plan.flows {
+		for i := range sf.tx.maps.all() {
+			m := &sf.tx.maps.all()[i]
+			if hi := m.off + uint64(m.n); m.off <= off && off < hi {
+				end = min(end, hi)
+			}
+		}
+	}
+	return end
+}
+
+func (c *Conn) pathView(now clock.Instant, sf *subflow) sched.Path {
+	f := sf.tcp.Flow()
+	return sched.Path{
+		ID: sf.id, SRTT: f.SRTT, RTTVar: f.RTTVar, MinRTT: f.MinRTT,
+		Cwnd: f.Cwnd * f.MSS, InFlight: sf.tcp.InFlight() * f.MSS, Room: c.room(now, sf), MSS: sf.tcp.MSS(),
+		Pacing: pacing(f.Cwnd*f.MSS, int64(f.SRTT)), CAState: f.State,
+		LastRecv: sf.lastRecv, LastData: sf.lastData, StaleCount: sf.rtos, CopyNext: max(sf.tx.copyNext, c.send.una),
+		Backup: sf.backup || sf.peerBackup, Stale: sf.stale, RTOs: sf.rtos,
+	}
+}
+
+// pacing is cwnd per round-trip time, in bytes/s.
+func pacing(cwnd int, srtt int64) uint64 {
+	if srtt <= 0 {
+		return 0
+	}
+	return uint64(cwnd) * 1e9 / uint64(srtt)
+}

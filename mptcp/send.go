@@ -1,0 +1,148 @@
+package mptcp
+
+import (
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/window"
+	"mptcplab/mptcp/wire"
+)
+
+// sendWindow is the send buffer of a connection, addressed by stream offset:
+// una <= nxt <= end. Its ring may begin before una: "data [...] MUST NOT be
+// freed until [...] acknowledged at both connection level and subflow level"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
+type sendWindow struct {
+	ring          window.Ring
+	una, nxt, end uint64
+	edge          uint64 // right edge of the peer's window
+	limit, max    int    // of bytes not acknowledged; limit grows to max
+	pushAt        uint64 // end of the last write without MSG_MORE
+	more          bool
+	starved       bool // a write found no room: Writable is awaited
+	closed        bool // end is final
+	finSent       bool // a DATA_FIN went out
+	spare         [][]byte
+}
+
+// initialSendBuffer is where autotuning begins.
+const initialSendBuffer = 128 << 10
+
+func (w *sendWindow) init(cfg *Config) {
+	w.limit, w.max = cfg.SendBuffer, cfg.SendBuffer
+	if w.limit == 0 {
+		w.limit, w.max = min(initialSendBuffer, cfg.SendBufferMax), cfg.SendBufferMax
+	}
+	w.ring = window.NewRing(0, w.max)
+}
+
+// free returns how many bytes Write would take.
+func (w *sendWindow) free() int { return w.limit - int(w.end-w.una) }
+
+// makeRoom makes the ring fit for n more bytes. If a silent subflow still owes
+// bytes that others have delivered, they are copied into a repair buffer of its
+// own: a dead path must not pin the connection. Only then, or in redundant mode
+// every byte of the slower path would be copied.
+func (c *Conn) makeRoom(n int) {
+	w := &c.send
+	if w.ring.Room() >= n {
+		return
+	}
+	head := w.una
+	for _, sf := range c.subflows {
+		head = sf.tx.lowest(head)
+	}
+	w.ring.Free(head)
+	if w.ring.Room() >= n {
+		return
+	}
+	for _, sf := range c.subflows {
+		sf.tx.unpin(w)
+	}
+	w.ring.Free(w.una)
+}
+
+// unpin copies what the subflow still needs of the bytes before una.
+func (t *sendSide) unpin(w *sendWindow) {
+	maps := t.maps.all()
+	for i := range maps {
+		m := &maps[i]
+		if m.own != nil || m.off >= w.una || m.n == 0 {
+			continue
+		}
+		m.own = w.buffer(m.n)
+		w.ring.ReadAt(m.off, m.own)
+	}
+}
+
+// buffer returns a buffer of n bytes, a used one if there is one.
+func (w *sendWindow) buffer(n int) []byte {
+	if k := len(w.spare); k > 0 && cap(w.spare[k-1]) >= n {
+		b := w.spare[k-1][:n]
+		w.spare = w.spare[:k-1]
+		return b
+	}
+	return make([]byte, n, max(n, 2048))
+}
+
+// recycle takes a buffer of unpin back.
+func (w *sendWindow) recycle(b []byte) {
+	if len(w.spare) < 1024 {
+		w.spare = append(w.spare, b)
+	}
+}
+
+// freed is called when bytes were acknowledged for good: the buffer grows with
+// the subflows' windows, and who waits for room is told.
+func (c *Conn) freed(now clock.Instant) {
+	w := &c.send
+	if w.limit < w.max {
+		sum := 0
+		for _, sf := range c.subflows {
+			if f := sf.tcp.Flow(); sf.stage == open {
+				sum += f.Cwnd * f.MSS
+			}
+		}
+		w.limit = min(max(w.limit, 2*sum), w.max)
+	}
+	if w.starved && w.free() >= w.limit/3 {
+		w.starved = false
+		c.notify(Writable)
+	}
+}
+
+// streamAcked is dataAcked for a byte stream: TCP's acknowledgment is all there
+// is.
+func (c *Conn) streamAcked(now clock.Instant, off uint64) {
+	w := &c.send
+	off = min(off, w.end)
+	if off <= w.una {
+		return
+	}
+	n := off - w.una
+	w.una = off
+	c.stats.acked += n
+	w.ring.Free(off)
+	c.freed(now)
+	if c.tracing() {
+		c.trace(now, trace.Event{Kind: trace.Acked, A: uint64(c.sndBase) + off, N: int(n)})
+	}
+}
+
+// checksumOf returns the DSS checksum of a mapping whose bytes lie in the ring.
+func (c *Conn) checksumOf(m *sndMap) uint16 {
+	if !c.checksum {
+		return 0
+	}
+	var sum wire.PayloadSum
+	for off, end := m.off, m.off+uint64(m.n); off < end; {
+		p := c.send.ring.Peek(off)
+		p = p[:min(uint64(len(p)), end-off)]
+		sum.Add(p)
+		off += uint64(len(p))
+	}
+	n := uint16(m.n)
+	if m.fin {
+		n++
+	}
+	return wire.DSSChecksum(c.sndBase.Add(int(m.off)), wire.Seq(m.ssn), n, sum.Sum())
+}

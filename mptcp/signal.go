@@ -1,0 +1,343 @@
+package mptcp
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// Signals ride on pure ACKs, which TCP does not retransmit: each has a small
+// state of its own.
+
+// signalState is that of a signal that is sent once.
+type signalState uint8
+
+const (
+	signalIdle signalState = iota
+	signalWanted
+	signalSent
+)
+
+func (s *signalState) want() { *s = signalWanted }
+
+// announcement is an address of ours that is being announced.
+type announcement struct {
+	id     uint8
+	addr   netip.AddrPort
+	state  signalState
+	echoed bool
+	tries  int
+	at     clock.Instant // repeat then
+}
+
+// maxAnnounce is how often an ADD_ADDR without echo is repeated (Linux:
+// ADD_ADDR_RETRANS_MAX).
+const maxAnnounce = 3
+
+// signals are the connection's: they go on any subflow.
+type signals struct {
+	announced []announcement
+	echoes    queue[wire.AddAddr]
+	removals  []uint8
+	known     []remoteAddr // that the peer announced
+}
+
+type remoteAddr struct {
+	id   uint8
+	addr netip.AddrPort
+}
+
+func (s *signals) init() {}
+
+// deadline returns when the next ADD_ADDR is to be repeated.
+func (s *signals) deadline() clock.Instant {
+	at := clock.Never
+	for i := range s.announced {
+		if a := &s.announced[i]; !a.echoed && a.state == signalSent && a.tries < maxAnnounce {
+			at = clock.Min(at, a.at)
+		}
+	}
+	return at
+}
+
+// waiting reports whether something wants to go out.
+func (s *signals) waiting() bool {
+	if s.echoes.len() > 0 || len(s.removals) > 0 {
+		return true
+	}
+	for i := range s.announced {
+		if s.announced[i].state == signalWanted {
+			return true
+		}
+	}
+	return false
+}
+
+// announce begins to send ADD_ADDR.
+func (c *Conn) announce(id uint8, addr netip.AddrPort) {
+	c.signals.announced = append(c.signals.announced, announcement{id: id, addr: addr, state: signalWanted})
+	c.again = true
+}
+
+// withdraw sends REMOVE_ADDR and forgets the announcement.
+func (c *Conn) withdraw(id uint8) {
+	kept := c.signals.announced[:0]
+	for _, a := range c.signals.announced {
+		if a.id != id {
+			kept = append(kept, a)
+		}
+	}
+	c.signals.announced = kept
+	c.signals.removals = append(c.signals.removals, id)
+	c.again = true
+}
+
+// signalWork repeats announcements and asks for ACKs to carry what waits.
+func (c *Conn) signalWork(now clock.Instant) {
+	if c.speech != multipath || c.done {
+		return
+	}
+	for i := range c.signals.announced {
+		a := &c.signals.announced[i]
+		if a.state == signalSent && !a.echoed && a.tries < maxAnnounce && a.at <= now {
+			a.state = signalWanted
+			a.tries++
+		}
+	}
+	if c.signals.waiting() {
+		if sf := c.signalPath(); sf != nil {
+			sf.ackOwed = true
+		}
+	}
+	for _, sf := range c.subflows {
+		if sf.stage == open && (sf.prio == signalWanted || sf.fail == signalWanted) {
+			sf.ackOwed = true
+		}
+	}
+}
+
+// signalPath returns the subflow that carries the connection's signals: the
+// first that works, if possible one that is not silent.
+func (c *Conn) signalPath() *subflow {
+	var some *subflow
+	for _, sf := range c.subflows {
+		if !sf.usable() || !sf.linked {
+			continue
+		}
+		if sf.rtos == 0 {
+			return sf
+		}
+		if some == nil {
+			some = sf
+		}
+	}
+	return some
+}
+
+// signalOptions adds what waits to a segment without data, as far as there is
+// room: at most one ADD_ADDR or REMOVE_ADDR. If DSS and ADD_ADDR do not fit
+// together (IPv6), the next ACK carries the DSS.
+func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
+	c, o := sf.conn, &s.Options
+	left := room - dssAckLen
+	if o.DSS.HasMap {
+		left = room - dssReserve
+	}
+	if sf.fail == signalWanted && left >= 12 {
+		sf.failOption(now, o)
+		left -= 12
+	}
+	if sf.prio == signalWanted && left >= 4 {
+		sf.prio = signalSent
+		o.Has |= wire.HasMPPrio
+		o.MPPrio.Backup = sf.backup
+		left -= 4
+		c.stack.counters.MPTcpExtMPPrioTx++
+		sf.trace(now, trace.Event{Kind: trace.PrioSent, Flag: sf.backup})
+	}
+	if s.Flags&wire.FIN != 0 || sf != c.signalPath() || !c.signals.waiting() {
+		return
+	}
+	c.addressOption(now, sf, o, left, room)
+	if c.signals.waiting() {
+		c.again = true
+	}
+}
+
+// addressOption adds one echo, REMOVE_ADDR or ADD_ADDR.
+func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, left, room int) {
+	fits := func(n int) bool {
+		if n > left && n <= room && o.Has&wire.HasMPTCP == wire.HasDSS {
+			o.Has &^= wire.HasDSS
+			return true
+		}
+		return n <= left
+	}
+	q := &c.signals
+	if a, ok := q.echoes.front(); ok {
+		if fits(a.Len()) {
+			q.echoes.pop()
+			o.Has |= wire.HasAddAddr
+			o.AddAddr = a
+			c.stack.counters.MPTcpExtEchoAddTx++
+			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: netip.AddrPortFrom(a.Addr, a.Port), A: uint64(a.ID), Flag: true})
+		}
+		return
+	}
+	if n := len(q.removals); n > 0 {
+		r := wire.RemoveAddr{Num: min(n, 9)}
+		copy(r.IDs[:], q.removals[:r.Num])
+		if fits(r.Len()) {
+			q.removals = q.removals[:copy(q.removals, q.removals[r.Num:])]
+			o.Has |= wire.HasRemoveAddr
+			o.RemoveAddr = r
+			c.stack.counters.MPTcpExtRmAddrTx += uint64(r.Num)
+			for _, id := range r.IDs[:r.Num] {
+				sf.trace(now, trace.Event{Kind: trace.RemoveAddrSent, A: uint64(id)})
+			}
+		}
+		return
+	}
+	for i := range q.announced {
+		a := &q.announced[i]
+		if a.state != signalWanted {
+			continue
+		}
+		opt := wire.AddAddr{ID: a.id, Addr: a.addr.Addr(), Port: a.addr.Port(),
+			HMAC: wire.AddAddrHMAC(c.localKey, c.remoteKey, a.id, a.addr.Addr(), a.addr.Port())}
+		if fits(opt.Len()) {
+			a.state, a.at = signalSent, now.Add(c.cfg.AddAddrTimeout)
+			o.Has |= wire.HasAddAddr
+			o.AddAddr = opt
+			c.stack.counters.MPTcpExtAddAddrTx++
+			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: a.addr, A: uint64(a.id)})
+		}
+		return
+	}
+}
+
+// failOption adds MP_FAIL.
+func (sf *subflow) failOption(now clock.Instant, o *wire.Options) {
+	sf.fail = signalSent
+	o.Has |= wire.HasMPFail
+	o.MPFail = sf.failDSN
+	sf.conn.stack.counters.MPTcpExtMPFailTx++
+	sf.trace(now, trace.Event{Kind: trace.FailSent, A: uint64(sf.failDSN)})
+}
+
+// handleAddAddr takes ADD_ADDR: an echo ends our repetitions, an address is
+// echoed and goes to the path manager. "If the [HMAC] does not match, the host
+// SHOULD silently ignore [the option]"; without port the peer "uses the same port
+// as [...] the subflow on which the ADD_ADDR signal was sent"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
+func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
+	addr := netip.AddrPortFrom(a.Addr, a.Port)
+	if a.Echo {
+		c.stack.counters.MPTcpExtEchoAdd++
+		sf.trace(now, trace.Event{Kind: trace.AddAddrReceived, Remote: addr, A: uint64(a.ID), Flag: true})
+		for i := range c.signals.announced {
+			m := &c.signals.announced[i]
+			if m.id == a.ID && m.addr == addr && !m.echoed {
+				m.echoed = true
+				c.tellPM(now, pm.Event{Kind: pm.AnnounceEchoed, Path: sf.id, Local: addr, LocalID: a.ID})
+			}
+		}
+		return
+	}
+	c.stack.counters.MPTcpExtAddAddr++
+	if a.Port != 0 {
+		c.stack.counters.MPTcpExtPortAdd++
+	}
+	if a.HMAC != wire.AddAddrHMAC(c.remoteKey, c.localKey, a.ID, a.Addr, a.Port) {
+		c.stack.counters.MPTcpExtAddAddrDrop++
+		return
+	}
+	sf.trace(now, trace.Event{Kind: trace.AddAddrReceived, Remote: addr, A: uint64(a.ID)})
+	if c.signals.echoes.len() < 8 {
+		c.signals.echoes.push(wire.AddAddr{Echo: true, ID: a.ID, Addr: a.Addr, Port: a.Port})
+	} else {
+		c.stack.counters.MPTcpExtEchoAddTxDrop++
+	}
+	c.again = true
+	if !c.signals.learn(a.ID, addr) {
+		return
+	}
+	target := addr
+	if a.Port == 0 {
+		target = netip.AddrPortFrom(a.Addr, sf.remote.Port())
+	}
+	c.tellPM(now, pm.Event{Kind: pm.Announced, Path: sf.id, Local: c.laddr, Remote: target, RemoteID: a.ID})
+}
+
+// learn remembers an address of the peer; false: it is known, or its id belongs
+// to another one, which would have to be removed first.
+func (s *signals) learn(id uint8, addr netip.AddrPort) bool {
+	for _, k := range s.known {
+		if k.id == id && (k.addr == addr || k.addr.Addr() != addr.Addr()) {
+			return false
+		}
+	}
+	if len(s.known) >= 256 {
+		return false
+	}
+	s.known = append(s.known, remoteAddr{id, addr})
+	return true
+}
+
+// handleRemoveAddr closes the subflows of the ids that are gone.
+func (c *Conn) handleRemoveAddr(now clock.Instant, r *wire.RemoveAddr) {
+	for _, id := range r.IDs[:min(r.Num, len(r.IDs))] {
+		c.stack.counters.MPTcpExtRmAddr++
+		c.trace(now, trace.Event{Kind: trace.RemoveAddrReceived, Path: -1, A: uint64(id)})
+		kept := c.signals.known[:0]
+		for _, k := range c.signals.known {
+			if k.id != id {
+				kept = append(kept, k)
+			}
+		}
+		c.signals.known = kept
+		for _, sf := range c.subflows {
+			if sf.remoteID == id {
+				sf.retire("remove_addr")
+			}
+		}
+		c.tellPM(now, pm.Event{Kind: pm.Removed, Path: -1, RemoteID: id})
+	}
+}
+
+// retire closes a subflow whose address is gone or that is not wanted any more:
+// FIN, and nobody waits for the answer.
+func (sf *subflow) retire(why string) {
+	if sf.over {
+		return
+	}
+	sf.close()
+	sf.end(why)
+	sf.conn.again = true
+}
+
+// handlePrio takes MP_PRIO: it changes the subflow that carries it.
+func (sf *subflow) handlePrio(now clock.Instant, backup bool) {
+	c := sf.conn
+	c.stack.counters.MPTcpExtMPPrioRx++
+	sf.trace(now, trace.Event{Kind: trace.PrioReceived, Flag: backup})
+	if sf.peerBackup != backup {
+		sf.peerBackup = backup
+		sf.trace(now, trace.Event{Kind: trace.SubflowBackup, Flag: backup, Text: "peer"})
+		c.tellSubflow(now, pm.SubPriority, sf)
+	}
+}
+
+// setBackup tells the peer by MP_PRIO how to use the subflow.
+func (sf *subflow) setBackup(now clock.Instant, backup bool) {
+	if sf.backup == backup || sf.over {
+		return
+	}
+	sf.backup = backup
+	sf.prio.want()
+	sf.conn.again = true
+	sf.trace(now, trace.Event{Kind: trace.SubflowBackup, Flag: backup, Text: "local"})
+}

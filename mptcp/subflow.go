@@ -1,0 +1,309 @@
+package mptcp
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/tcp"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/wire"
+)
+
+// stage is how far a subflow has come.
+type stage uint8
+
+const (
+	opening        stage = iota // TCP and MPTCP handshake
+	preEstablished              // the third ACK with MP_JOIN waits for the fourth: no data (RFC 8684, 3.2)
+	open
+	ended // told everybody; TCP may still be in TIME-WAIT
+)
+
+// subflow is one TCP connection of a Conn and its tcp.Upper. A plain TCP
+// connection has exactly one.
+type subflow struct {
+	conn          *Conn
+	tcp           *tcp.Conn
+	id            int // ordinal in the connection
+	local, remote netip.AddrPort
+	localID       uint8
+	remoteID      uint8
+	link          machine.LinkID
+	linked        bool // there is a route
+	join          bool // by MP_JOIN
+	active        bool // we sent the SYN
+	requested     bool // by the path manager: it hears of the end
+	stage         stage
+	backup        bool  // we asked the peer to use it as backup
+	peerBackup    bool  // the peer asked us
+	wscale        uint8 // of the windows that the peer sends
+
+	localNonce, remoteNonce uint32
+	joinAt                  clock.Instant // repeat the third ACK
+
+	tx sendSide
+	rx receiveSide
+
+	rtos               int // expiries of the retransmission timer without progress
+	stale              bool
+	lastRecv, lastData clock.Instant
+	ackOwed            bool // an ACK with news of the connection is owed
+
+	prio          signalState // MP_PRIO
+	failDSN       wire.DSN    // MP_FAIL
+	fail          signalState
+	rst           wire.MPTCPRst // what goes on our RST
+	rstText       string
+	reset         bool         // MP_TCPRST goes on our RST
+	peerRst       wire.Options // of the RST that came
+	closing       bool         // Close was called: nothing new is sent
+	over          bool         // TCP is done or dead: to be reaped
+	gone          bool         // TCP is closed: nothing more comes from it
+	reason        string       // of the end
+	finSeen       bool
+	reinjected    uint64
+	establishedAt clock.Instant
+	isEstablished bool
+	joinTries     int
+	failOnReset   bool // MP_FAIL goes on our RST
+	penalisedAt   clock.Instant
+}
+
+// newSubflow makes a subflow without TCP; connect or accept follows.
+func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
+	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never}
+	c.nextPath++
+	sf.tx.init()
+	sf.rx.init()
+	if len(c.subflows) > 0 || sf.id > 0 {
+		sf.join = true
+		c.multi = true
+	}
+	sf.findLink()
+	c.subflows = append(c.subflows, sf)
+	c.stack.flows[flowKey{local, remote}] = sf
+	return sf
+}
+
+// connect begins the handshake actively.
+func (sf *subflow) connect(now clock.Instant) {
+	sf.active = true
+	sf.tcp = tcp.Connect(now, sf.params(now), sf)
+	sf.begun(now)
+}
+
+// accept answers a SYN.
+func (sf *subflow) accept(now clock.Instant, syn *wire.Segment) {
+	sf.noteSYN(syn)
+	sf.lastRecv = now
+	sf.tcp = tcp.Accept(now, sf.params(now), sf, syn)
+	sf.begun(now)
+}
+
+func (sf *subflow) begun(now clock.Instant) {
+	if !sf.conn.streaming() {
+		sf.tcp.ReserveOptions(dssReserve)
+	} else {
+		sf.tx.infinite(1, 0)
+		sf.rx.infinite(1, 0)
+	}
+	sf.trace(now, trace.Event{Kind: trace.SubflowCreated, Local: sf.local, Remote: sf.remote,
+		A: uint64(sf.localID), B: uint64(sf.remoteID), Flag: sf.backup || sf.peerBackup})
+}
+
+func (sf *subflow) params(now clock.Instant) tcp.Params {
+	c, s := sf.conn, sf.conn.stack
+	mtu := defaultMTU
+	if sf.linked {
+		mtu = s.links[sf.link].MTU
+	}
+	return tcp.Params{
+		Config: &c.cfg.TCP, Local: sf.local, Remote: sf.remote,
+		ISS: s.iss(now, sf.local, sf.remote), TSOffset: s.tsOffset(sf.local, sf.remote),
+		MTU: mtu, Family: c.family,
+	}
+}
+
+// findLink looks up by which link the subflow's packets leave.
+func (sf *subflow) findLink() {
+	sf.link, sf.linked = sf.conn.stack.route(sf.local.Addr(), sf.remote.Addr())
+}
+
+// linkChanged looks up the routes of all subflows again.
+func (c *Conn) linkChanged() {
+	for _, sf := range c.subflows {
+		sf.findLink()
+		if sf.linked {
+			sf.tcp.SetMTU(c.stack.links[sf.link].MTU)
+		}
+	}
+}
+
+// segment takes a segment of this subflow from the wire.
+func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
+	sf.lastRecv = now
+	if s.Flags&wire.SYN != 0 {
+		sf.noteSYN(s)
+	}
+	if s.Flags&wire.RST != 0 {
+		sf.peerRst = s.Options
+	}
+	sf.tcp.Segment(now, s)
+}
+
+// noteSYN remembers the shift of the windows to come: "the window field in a SYN
+// segment itself is never scaled" (RFC 7323, 2.2).
+func (sf *subflow) noteSYN(s *wire.Segment) {
+	sf.wscale = 0
+	if s.Options.Has&wire.HasWScale != 0 && !sf.conn.cfg.TCP.NoWindowScaling {
+		sf.wscale = min(s.Options.WScale, 14)
+	}
+}
+
+// window returns the window that a segment of the peer's advertises.
+func (sf *subflow) window(s *wire.Segment) int {
+	if s.Flags&wire.SYN != 0 {
+		return int(s.Window)
+	}
+	return int(s.Window) << sf.wscale
+}
+
+// usable reports whether the subflow may carry data.
+func (sf *subflow) usable() bool {
+	return sf.stage == open && !sf.closing && !sf.over
+}
+
+// Unsent implements tcp.Upper.
+func (sf *subflow) Unsent() (n int, push, more bool) {
+	c := sf.conn
+	if sf.stage != open && !c.streaming() || sf.closing && !c.streaming() {
+		return 0, false, false
+	}
+	n = int(c.send.end - c.send.nxt)
+	if !c.streaming() {
+		n += c.reinject.len()
+	}
+	return n, n > 0 && c.send.pushAt > c.send.nxt, c.send.more
+}
+
+// Event implements tcp.Upper.
+func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
+	c := sf.conn
+	switch e {
+	case tcp.Established:
+		sf.connected(now)
+	case tcp.RTOExpired:
+		sf.rtoExpired(now)
+	case tcp.FINReceived:
+		sf.finSeen = true
+	case tcp.ResetReceived:
+		sf.resetReceived(now)
+	case tcp.TimedOut:
+		sf.gone = true
+		sf.end("timeout")
+	case tcp.Closed:
+		sf.gone = true
+		sf.end("fin")
+	case tcp.RecoveryEntered:
+		f := sf.tcp.Flow()
+		sf.trace(now, trace.Event{Kind: trace.RecoveryEntered, A: uint64(f.Cwnd * f.MSS), B: uint64(f.SSThresh * f.MSS)})
+	case tcp.RecoveryLeft:
+		f := sf.tcp.Flow()
+		sf.trace(now, trace.Event{Kind: trace.RecoveryLeft, A: uint64(f.Cwnd * f.MSS)})
+	case tcp.Retransmit:
+		if c.tracing() {
+			ssn, n := sf.tcp.LastRetransmit()
+			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: uint64(ssn), N: n})
+		}
+	}
+	c.again = true
+}
+
+// connected is the end of the TCP handshake.
+func (sf *subflow) connected(now clock.Instant) {
+	c := sf.conn
+	if sf.join {
+		return // established by the third and fourth ACK: join.go
+	}
+	sf.openNow(now)
+	c.becomeEstablished(now)
+}
+
+// openNow lets data flow.
+func (sf *subflow) openNow(now clock.Instant) {
+	if sf.stage == open {
+		return
+	}
+	sf.stage = open
+	sf.isEstablished = true
+	sf.establishedAt, sf.lastData = now, now
+	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
+	sf.conn.tellEstablished(now, sf)
+}
+
+// end records why the subflow is over; the first reason counts.
+func (sf *subflow) end(reason string) {
+	if sf.reason == "" {
+		sf.reason = reason
+	}
+	sf.over = true
+}
+
+// resetReceived records the RST of the peer.
+func (sf *subflow) resetReceived(now clock.Instant) {
+	c := sf.conn
+	var code wire.RstReason
+	if sf.peerRst.Has&wire.HasMPTCPRst != 0 && !c.streaming() {
+		c.stack.counters.MPTcpExtMPRstRx++
+		code = sf.peerRst.MPTCPRst.Reason
+	}
+	sf.trace(now, trace.Event{Kind: trace.ResetReceived, A: uint64(code)})
+	if sf.peerRst.Has&wire.HasFastClose != 0 && sf.peerRst.FastClose == c.localKey && c.speech == multipath {
+		c.fastCloseReceived(now)
+	}
+	if sf.peerRst.Has&wire.HasMPFail != 0 && c.speech == multipath {
+		c.stack.counters.MPTcpExtMPFailRx++
+		sf.trace(now, trace.Event{Kind: trace.FailReceived, A: uint64(sf.peerRst.MPFail)})
+	}
+	sf.gone = true
+	sf.end("rst")
+}
+
+// abort resets the subflow and tells the peer why.
+func (sf *subflow) abort(reason wire.RstReason, text string) {
+	if sf.gone || sf.rstText != "" {
+		return
+	}
+	if sf.conn.speech == multipath || sf.join {
+		sf.rst, sf.reset = wire.MPTCPRst{Reason: reason}, true
+	}
+	sf.rstText = text
+	sf.end(text)
+	sf.tcp.Abort(reason)
+}
+
+// resetError is what HandleOptions returns to make TCP reset the subflow.
+func (sf *subflow) resetError(reason wire.RstReason, text string) error {
+	sf.rst, sf.reset = wire.MPTCPRst{Reason: reason}, true
+	sf.rstText = text
+	sf.end(text)
+	return &tcp.ResetError{Reason: reason, Text: text}
+}
+
+// close begins the FIN exchange of the subflow.
+func (sf *subflow) close() {
+	if sf.closing || sf.over {
+		return
+	}
+	sf.closing = true
+	sf.tcp.Close()
+}
+
+// trace hands an event of the subflow to the tracer.
+func (sf *subflow) trace(now clock.Instant, e trace.Event) {
+	if t := sf.conn.stack.env.Trace; t != nil {
+		e.At, e.Conn, e.Token, e.Path = now, sf.conn.ordinal, sf.conn.token, int32(sf.id)
+		t.Trace(e)
+	}
+}

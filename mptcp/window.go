@@ -1,0 +1,170 @@
+package mptcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/trace"
+	"mptcplab/mptcp/window"
+	"mptcplab/mptcp/wire"
+)
+
+// recvWindow is the one receive window of a connection: "MPTCP [...] uses a
+// single receive window shared between all subflows", relative to the DATA_ACK
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4).
+type recvWindow struct {
+	ring      window.Ring
+	ooo       window.Ranges // what counts, from nxt on
+	read, nxt uint64        // read by the application; received in order
+	edge      uint64        // right edge of the largest window advertised
+	limit     int           // size of the window, bytes
+	max       int           // it grows to that; limit if it is fixed
+
+	fin             uint64
+	hasFIN, finDone bool // the peer's DATA_FIN (or FIN) is known; is reached
+
+	epoch      clock.Instant // for autotuning: since then
+	epochRead  uint64        // the application had read that much
+	epochBegun bool
+}
+
+// initialWindow is where autotuning begins: more than tcp_rmem's default of
+// 128 KiB, so that slow start on a path of some 20 Mbit/s never meets it.
+const initialWindow = 256 << 10
+
+func (w *recvWindow) init(cfg *Config) {
+	w.limit, w.max = cfg.RecvBuffer, cfg.RecvBuffer
+	if w.limit == 0 {
+		w.limit, w.max = min(initialWindow, cfg.RecvBufferMax), cfg.RecvBufferMax
+	}
+	w.edge = uint64(w.limit)
+	w.ring = window.NewRing(0, w.limit+maxScaleSlack)
+}
+
+// maxScaleSlack is what a window may be larger on the wire than we said because
+// of rounding up to the unit of its scale.
+const maxScaleSlack = 1 << 14
+
+func (w *recvWindow) peek() []byte {
+	n := w.nxt - w.read
+	if n == 0 {
+		return nil
+	}
+	p := w.ring.Peek(w.read)
+	return p[:min(uint64(len(p)), n)]
+}
+
+// advertise returns the window to write into a segment that carries the present
+// DATA_ACK. "The receiver MUST NOT shrink the right edge"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4).
+func (c *Conn) advertise() int {
+	w := &c.recv
+	w.edge = max(w.edge, w.read+uint64(w.limit))
+	return int(w.edge - w.nxt)
+}
+
+// consumed is called after the application took n bytes: the window moves and
+// perhaps grows, and if it had been nearly closed the peer is told at once, on
+// all subflows.
+func (w *recvWindow) consumed(c *Conn, n int) {
+	w.autotune(c)
+	left := int64(w.edge) - int64(w.nxt)
+	now := int64(w.read) + int64(w.limit) - int64(w.nxt)
+	step := int64(min(2*c.mss(), w.limit/2))
+	if left*2 <= int64(w.limit) && now >= 2*left && now-left >= step {
+		c.ackAll()
+		c.stack.touch(c)
+	}
+}
+
+// autotune doubles the window when in one round-trip time the application took
+// more than an eighth of it. The round-trip time of a receiver is known from its
+// handshakes only, and queues may make it several times longer: hence not half
+// of it, as dynamic right-sizing in its pure form would say.
+func (w *recvWindow) autotune(c *Conn) {
+	if w.limit >= w.max {
+		return
+	}
+	now := c.stack.now
+	rtt := c.maxSRTT()
+	if !w.epochBegun || now.Sub(w.epoch) >= rtt {
+		if w.epochBegun && now.Sub(w.epoch) < 2*rtt && w.read-w.epochRead > uint64(w.limit/8) {
+			w.limit = min(2*w.limit, w.max)
+			w.ring.SetCap(w.limit + maxScaleSlack)
+		}
+		w.epoch, w.epochRead, w.epochBegun = now, w.read, true
+	}
+}
+
+// maxSRTT is the longest of the subflows' round-trip times.
+func (c *Conn) maxSRTT() time.Duration {
+	rtt := 10 * time.Millisecond
+	for _, sf := range c.subflows {
+		if sf.isEstablished {
+			rtt = max(rtt, sf.tcp.SRTT())
+		}
+	}
+	return rtt
+}
+
+// mss returns the largest payload of a segment on any subflow.
+func (c *Conn) mss() int {
+	n := 0
+	for _, sf := range c.subflows {
+		n = max(n, sf.tcp.MSS())
+	}
+	return or(n, 536)
+}
+
+// dataAck is what we acknowledge: everything in order, and the DATA_FIN, which
+// "occupies one octet" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
+func (c *Conn) dataAck() wire.DSN {
+	n := c.recv.nxt
+	if c.recv.finDone {
+		n++
+	}
+	return c.rcvBase.Add(int(n))
+}
+
+// dataAcked takes a DATA_ACK and the window that came with it.
+func (c *Conn) dataAcked(now clock.Instant, sf *subflow, ack wire.DSN, wnd int) {
+	w := &c.send
+	off := c.sndOffset(ack)
+	last := w.nxt
+	if w.finSent {
+		last = w.end + 1
+	}
+	if off > last {
+		return // of bytes never sent, or older than the first
+	}
+	// "the sender [...] only updates [its window] if [DATA_ACK + window] grows"
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
+	if edge := off + uint64(wnd); edge > w.edge {
+		w.edge = edge
+		c.again = true
+	}
+	if w.closed && off == w.end+1 && !c.writeEnded {
+		c.writeEnded = true
+		c.again = true
+		off--
+		c.rtxTries = 0
+	} else if off > w.end {
+		off = w.end
+	}
+	if off <= w.una {
+		return
+	}
+	n := off - w.una
+	w.una = off
+	c.stats.acked += n
+	c.rtxTries = 0
+	c.armRetransmit(now)
+	c.reinject.cut(off)
+	c.freed(now)
+	if c.tracing() {
+		sf.trace(now, trace.Event{Kind: trace.Acked, A: uint64(c.sndBase) + off, N: int(n)})
+	}
+}
+
+func (c *Conn) sndOffset(d wire.DSN) uint64 { return uint64(d - c.sndBase) }
+func (c *Conn) rcvOffset(d wire.DSN) uint64 { return uint64(d - c.rcvBase) }
