@@ -65,7 +65,7 @@ func describe(w *window) string {
 	case h.Cause != "" && h.Cause != "none":
 		s = append(s, "ended by "+h.Cause)
 	case h.Path != "":
-		s = append(s, "went on on "+h.Path)
+		s = append(s, "continued on "+h.Path)
 	}
 	if h.RTOMS != nil {
 		s = append(s, "RTO "+duration(*h.RTOMS))

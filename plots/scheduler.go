@@ -53,7 +53,7 @@ func (b *book) scheduler(run *result.Run, s *series, d *digest) *figure {
 		f.panels = append(f.panels, q)
 		if len(d.zoom.cloud.order) > 0 {
 			z := newPlot("The same, segment by segment", "Time (s)", "Data sequence (MB)")
-			b.addCloud(z, &d.zoom.cloud, l, 1.0, false)
+			b.addCloud(z, &d.zoom.cloud, l, 1.5, false)
 			lo, hi := visible(&d.zoom)
 			z.X.Min, z.X.Max, z.Y.Min, z.Y.Max = d.zoom.from, d.zoom.to, lo, hi
 			f.panels = append(f.panels, z)
