@@ -59,7 +59,8 @@ func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter
 		x.edges = append(x.edges, clock.Instant(e))
 	}
 	slices.Sort(x.edges)
-	x.obs = observe.New(observe.Options{Places: observe.Places(run.Topology), FlowName: x.flowName})
+	x.sampled = samples{gauges: asksGauges(run.Expect), firsts: map[string][]clock.Instant{}, edges: append([]clock.Instant{0}, x.edges...)}
+	x.obs = observe.New(observe.Options{Places: observe.Places(run.Topology), FlowName: x.flowName, OnData: x.sampled.sent})
 	for _, f := range x.flows {
 		for _, e := range f.ends() {
 			if f.receives(e) {
@@ -174,10 +175,14 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	}
 	s := x.snapshot(at)
 	if edge {
-		x.sampled.keep(s)
+		s.counters = x.readCounters()
+		x.sampled.at = append(x.sampled.at, s)
 	}
 	if onGrid {
 		x.writeSeries(s)
+		if x.sampled.gauges {
+			x.sampled.grid = append(x.sampled.grid, s)
+		}
 	}
 }
 

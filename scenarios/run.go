@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"mptcplab/scenarios/expect"
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
@@ -149,7 +148,7 @@ func (r *runner) one(ctx context.Context, i int) {
 		fail(err)
 		return
 	}
-	x := newExperiment(run, expect.Instants(run.Expect), files, captured)
+	x := newExperiment(run, r.instants(), files, captured)
 	d, err := r.fabric.open(x)
 	if err != nil {
 		fail(errors.Join(err, files.Close()))
