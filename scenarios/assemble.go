@@ -19,7 +19,7 @@ func (x *experiment) assemble() result.Run {
 		ID: x.run.ID, Pairing: x.run.Pairing, Seed: x.run.Seed, Duration: x.d.now().Seconds(),
 		Stacks: map[string]string{}, Settings: map[string]map[string]string{}, CongestionControl: map[string]string{},
 		Degraded: x.d.degraded(), Events: x.events, Fingerprint: x.d.fingerprint(),
-		Counters: map[string]map[string]uint64{}, Handover: []result.Handover{},
+		Handover: []result.Handover{},
 	}
 	if len(x.run.Point) > 0 {
 		r.Point = map[string]string{}
@@ -31,12 +31,11 @@ func (x *experiment) assemble() result.Run {
 		r.Stacks[h.Name] = string(h.Stack)
 		r.Settings[h.Name] = settings(h)
 		r.CongestionControl[h.Name] = x.d.congestionControl(h.Name)
-		counters := map[string]uint64{}
-		if err := x.d.counters(h.Name, func(name string, v uint64) { counters[name] = v }); err != nil {
+		if err := x.d.counters(h.Name, func(string, uint64) {}); err != nil {
 			r.Degraded = append(r.Degraded, fmt.Sprintf("counters of %s: %v", h.Name, err))
 		}
-		r.Counters[h.Name] = counters
 	}
+	r.Counters = x.readCounters()
 	for _, f := range x.flows {
 		for _, e := range f.ends() {
 			x.d.do(e.host, func(now clock.Instant) {
@@ -46,6 +45,8 @@ func (x *experiment) assemble() result.Run {
 			})
 		}
 	}
+	x.sampled.last = x.snapshot(x.d.now())
+	x.sampled.last.counters = r.Counters
 	for _, f := range x.flows {
 		r.Flows = append(r.Flows, x.assembleFlow(f))
 	}
@@ -88,6 +89,7 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 	}
 	total := f.duration()
 	r.Duration, r.ClientDuration, r.ServerDuration = total.Seconds(), span(c), span(s)
+	r.Errors = c.Errors + s.Errors
 	for _, e := range f.ends() {
 		if e.meter.Err != nil && r.Error == "" {
 			r.Error = e.host + ": " + e.meter.Err.Error()
@@ -108,7 +110,11 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 		r.Goodput = float64(r.Bytes) * 8 / total.Seconds()
 		r.Throughput = float64(sent) * 8 / total.Seconds()
 	}
-	x.duplicates(f, &r)
+	for i, g := range x.flows {
+		if g == f {
+			r.Duplicate = x.sampled.last.flows[i].duplicate
+		}
+	}
 	return r
 }
 
@@ -120,17 +126,6 @@ func (x *experiment) complete(f *flow) bool {
 	}
 	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes }
 	return c.EOF && s.EOF && whole(f.w.Upload, s.Read) && whole(f.w.Download, c.Read)
-}
-
-// duplicates takes from the receivers' stacks what no capture shows.
-func (x *experiment) duplicates(f *flow, r *result.Flow) {
-	for _, e := range f.ends() {
-		x.d.do(e.host, func(now clock.Instant) {
-			if info, ok := e.info(now); ok {
-				r.Duplicate += info.Duplicate
-			}
-		})
-	}
 }
 
 // assembleConn adds one connection as the wire showed it, and returns the payload

@@ -128,7 +128,7 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	}
 	// A kernel stack tells nobody of its timers. Old bytes that come again after
 	// more than the least RTO came by the timer.
-	if x.kernel(f.ends()[d].host) && g.How != observe.New && w.gap() >= rtoMin {
+	if x.kernel(f.ends()[d].host) && g.How != observe.First && w.gap() >= rtoMin {
 		return "rto"
 	}
 	return "none"

@@ -46,17 +46,21 @@ var errTimeout = errors.New("timeout: not all flows finished")
 // captures show the end.
 const linger = time.Second
 
-func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter) *experiment {
-	x := &experiment{run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
+func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter, captured []string) *experiment {
+	x := &experiment{captured: map[string]bool{}, run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
 	for i := range run.Topology.Links {
 		l := &run.Topology.Links[i]
 		x.impair[l.Name] = l.Impair
+	}
+	for _, name := range captured {
+		x.captured[name] = true
 	}
 	for _, e := range edges {
 		x.edges = append(x.edges, clock.Instant(e))
 	}
 	slices.Sort(x.edges)
-	x.obs = observe.New(observe.Options{Places: observe.Places(run.Topology), FlowName: x.flowName})
+	x.sampled = samples{gauges: asksGauges(run.Expect), firsts: map[string][]clock.Instant{}, edges: append([]clock.Instant{0}, x.edges...)}
+	x.obs = observe.New(observe.Options{Places: observe.Places(run.Topology), FlowName: x.flowName, OnData: x.sampled.sent})
 	for _, f := range x.flows {
 		for _, e := range f.ends() {
 			if f.receives(e) {
@@ -171,10 +175,14 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	}
 	s := x.snapshot(at)
 	if edge {
-		x.sampled.keep(s)
+		s.counters = x.readCounters()
+		x.sampled.at = append(x.sampled.at, s)
 	}
 	if onGrid {
 		x.writeSeries(s)
+		if x.sampled.gauges {
+			x.sampled.grid = append(x.sampled.grid, s)
+		}
 	}
 }
 

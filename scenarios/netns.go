@@ -46,7 +46,7 @@ func openNetns(ctx context.Context, file *spec.File, o Options) (fabric, error) 
 	}
 	f := &netnsFabric{ctx: ctx, driver: o.Impair}
 	if o.Impair != "relay" {
-		err := netns.Probe(func() error {
+		err := netns.Inside(func() error {
 			c, err := netem.Open()
 			if err != nil {
 				return err
@@ -73,12 +73,13 @@ func (f *netnsFabric) close() error                     { return nil }
 
 // netnsDriver is one lab of namespaces with everything that runs in it.
 type netnsDriver struct {
-	x      *experiment
-	lab    *netns.Lab
-	hosts  map[string]*realHost
-	links  map[string]*realLink
-	closer []func() error // in the order of construction; closed in reverse
-	notes  []string       // what was degraded
+	x        *experiment
+	lab      *netns.Lab
+	hosts    map[string]*realHost
+	links    map[string]*realLink
+	closer   []func() error // in the order of construction; closed in reverse
+	captures []*netns.Capture
+	notes    []string // what was degraded
 }
 
 // realHost is a host with our stack on a monitor, or with kernel sockets on a pump.
@@ -96,7 +97,7 @@ func (h *realHost) do(f func(now clock.Instant)) {
 		_ = h.monitor.Do(f) // a monitor that failed says so in failure
 		return
 	}
-	h.pump.Do(f)
+	_ = h.pump.Do(f) // it says so itself if it failed
 }
 
 func (f *netnsFabric) open(x *experiment) (driver, error) {
@@ -229,6 +230,7 @@ func (d *netnsDriver) run(ctx context.Context, until clock.Instant) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-d.lab.Failed():
 	case <-timer.C:
 	}
 	return d.failure()
@@ -240,7 +242,7 @@ func (d *netnsDriver) failure() error {
 	for _, h := range d.x.run.Hosts {
 		r := d.hosts[h.Name]
 		if r.monitor != nil {
-			errs = append(errs, r.monitor.Err())
+			errs = append(errs, failed(r.monitor.Failed(), "stack of "+h.Name))
 		}
 		if r.pump != nil {
 			errs = append(errs, r.pump.Err())
@@ -248,11 +250,21 @@ func (d *netnsDriver) failure() error {
 	}
 	for _, l := range d.x.run.Topology.Links {
 		if r := d.links[l.Name]; r != nil && r.relay != nil {
-			errs = append(errs, r.relay.Err())
+			errs = append(errs, failed(r.relay.Failed(), "relay of "+l.Name))
 		}
 	}
-	errs = append(errs, d.lab.Check())
+	errs = append(errs, d.lab.Err())
 	return errors.Join(errs...)
+}
+
+// failed reports whether something broke; why is what its Close says.
+func failed(c <-chan struct{}, what string) error {
+	select {
+	case <-c:
+		return errors.New(what + " failed")
+	default:
+		return nil
+	}
 }
 
 func (d *netnsDriver) setLinkUp(name string, up bool) error {
@@ -297,12 +309,12 @@ func (d *netnsDriver) onHost(name string, ours func(h *stackHost, now clock.Inst
 
 func (d *netnsDriver) addEndpoint(name string, e pm.Endpoint) error {
 	return d.onHost(name, func(h *stackHost, now clock.Instant) error { return h.addEndpoint(now, e) },
-		func() error { return d.lab.AddEndpoint(name, e) })
+		func() error { _, err := d.lab.AddEndpoint(name, e); return err })
 }
 
 func (d *netnsDriver) deleteEndpoint(name string, e pm.Endpoint) error {
 	return d.onHost(name, func(h *stackHost, now clock.Instant) error { return h.deleteEndpoint(now, e) },
-		func() error { return d.lab.DeleteEndpoint(name, e) })
+		func() error { return d.lab.DelEndpoint(name, e) })
 }
 
 func (d *netnsDriver) changeEndpoint(name string, e pm.Endpoint) error {
@@ -347,7 +359,11 @@ func (d *netnsDriver) idle() bool {
 			if r.ours != nil {
 				idle = r.ours.node.Done()
 			} else {
-				idle = r.pump.Done()
+				select {
+				case <-r.pump.Done():
+				default:
+					idle = false
+				}
 			}
 		})
 		if !idle {
@@ -451,7 +467,9 @@ func (d *netnsDriver) setImpairments(name string, c [2]impairments.Config) error
 	}
 	for dir := range c {
 		if l.relay != nil {
-			l.relay.Set(dir, c[dir])
+			if err := l.relay.Set(dir, c[dir]); err != nil {
+				return fmt.Errorf("link %s: %w", name, err)
+			}
 			continue
 		}
 		q := l.qdisc[dir]
@@ -466,7 +484,7 @@ func (d *netnsDriver) setImpairments(name string, c [2]impairments.Config) error
 // passed off as it.
 func (d *netnsDriver) linkStats(name string, direction int) (impairments.Stats, bool) {
 	if l := d.links[name]; l != nil && l.relay != nil {
-		return l.relay.Stats(direction), true
+		return l.relay.Stats().Directions[direction], true
 	}
 	return impairments.Stats{}, false
 }

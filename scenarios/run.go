@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
-	"mptcplab/scenarios/expect"
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
@@ -54,7 +54,7 @@ func Run(ctx context.Context, file *spec.File, o Options) (*result.Result, error
 	if o.Progress == nil {
 		o.Progress = func(Status) {}
 	}
-	fabric, err := openFabric(file, o)
+	fabric, err := openFabric(ctx, file, o)
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +83,9 @@ type fabric interface {
 	close() error
 }
 
-func openFabric(file *spec.File, o Options) (fabric, error) {
+func openFabric(ctx context.Context, file *spec.File, o Options) (fabric, error) {
 	if o.Fabric == "netns" {
-		return openNetns(file, o)
+		return nil, nil
 	}
 	return virtualFabric{}, nil
 }
@@ -142,14 +142,13 @@ func (r *runner) one(ctx context.Context, i int) {
 		r.runs[i].Error = err.Error()
 		r.errs[i] = fmt.Errorf("run %s: %w", run.ID, err)
 	}
-	captured := hostInterfaces(run)
+	captured := r.captured(run)
 	files, err := r.dir.Run(run.ID, r.snapLen(), captured)
 	if err != nil {
 		fail(err)
 		return
 	}
-	x := newExperiment(run, expect.Instants(run.Expect), files)
-	x.keep(captured)
+	x := newExperiment(run, r.instants(), files, captured)
 	d, err := r.fabric.open(x)
 	if err != nil {
 		fail(errors.Join(err, files.Close()))
@@ -176,29 +175,46 @@ func ignore(err error, harmless ...error) error {
 	return err
 }
 
-// snapLen is how much of each packet is kept.
+// snapLen is how much of each packet is kept, in bytes: the command line's word,
+// else the file's.
 func (r *runner) snapLen() int {
-	switch r.o.Pcap {
-	case "all":
-		return result.CaptureAll
-	case "headers":
-		return result.CaptureHeaders
-	case "none":
+	word := r.o.Pcap
+	if word == "" {
+		word = r.file.Capture.Packets
+	}
+	switch {
+	case word == "none":
 		return result.CaptureNone
+	case word == "all", r.o.Pcap == "" && r.file.Capture.SnapLen == 0:
+		return result.CaptureAll
+	case r.o.Pcap == "headers":
+		return result.CaptureHeaders
 	}
 	return r.file.Capture.SnapLen
 }
 
-// hostInterfaces lists the interfaces that are captured, HOST.LINK, in the order
-// of the topology.
-func hostInterfaces(run *spec.Run) []string {
+// captured lists the host interfaces whose packets are kept, HOST.LINK, in the
+// order of the topology.
+func (r *runner) captured(run *spec.Run) []string {
 	var names []string
 	for _, h := range run.Hosts {
 		for _, i := range run.Topology.Node(h.Name).Interfaces {
-			names = append(names, h.Name+"."+i.Link)
+			if name := h.Name + "." + i.Link; matches(r.file.Capture.Interfaces, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names
+}
+
+// matches reports whether an interface fits a list of patterns; none fits all.
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil { // the file's reader refused bad patterns
+			return true
+		}
+	}
+	return patterns == nil
 }
 
 func (r *runner) status(x *experiment, i int, finished bool) Status {

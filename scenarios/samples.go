@@ -12,13 +12,16 @@ import (
 // snapshot is everything that is measured, as it stood at one instant. All of it
 // is cumulative but the gauges.
 type snapshot struct {
-	at    clock.Instant
-	flows []flowSnapshot
-	links []linkSnapshot
+	at       clock.Instant
+	flows    []flowSnapshot
+	links    []linkSnapshot
+	counters map[string]map[string]uint64 // by host; only at edges
 }
 
 type flowSnapshot struct {
 	delivered [2]uint64 // bytes read by the receiving application, by observe.Dir
+	duplicate uint64    // bytes that came more than once, at connection level
+	subflows  int       // established
 	paths     []pathSnapshot
 }
 
@@ -42,19 +45,35 @@ type linkCounters struct {
 	known                   bool
 }
 
-// samples are the snapshots at the edges of the windows of expectations.
-type samples struct{ at []snapshot }
-
-func (s *samples) keep(n snapshot) { s.at = append(s.at, n) }
+// samples are the snapshots that expectations need: at the edges of their
+// windows, at the end, and all of them if a gauge is asked for over a window.
+type samples struct {
+	at     []snapshot
+	grid   []snapshot // only with gauges
+	last   snapshot
+	gauges bool
+	firsts map[string][]clock.Instant // by flow and path, for each of edges: the first payload from then on
+	edges  []clock.Instant
+}
 
 // find returns the snapshot at an instant; false: it was not reached.
-func (s *samples) find(at clock.Instant) (snapshot, bool) {
-	for _, n := range s.at {
-		if n.at == at {
-			return n, true
+func (s *samples) find(at clock.Instant) (*snapshot, bool) {
+	for i := range s.at {
+		if s.at[i].at == at {
+			return &s.at[i], true
 		}
 	}
-	return snapshot{}, false
+	return nil, false
+}
+
+// sent notes when a path carried its first payload after each edge.
+func (s *samples) sent(d observe.Data) {
+	key := d.Conn.Flow + "/" + d.Subflow.Path
+	list := s.firsts[key]
+	for len(list) < len(s.edges) && s.edges[len(list)] <= d.At {
+		list = append(list, d.At)
+	}
+	s.firsts[key] = list
 }
 
 func (x *experiment) snapshot(at clock.Instant) snapshot {
@@ -73,6 +92,18 @@ func (x *experiment) snapshot(at clock.Instant) snapshot {
 	return s
 }
 
+// readCounters reads the counters of all hosts. A host that cannot tell has none.
+func (x *experiment) readCounters() map[string]map[string]uint64 {
+	all := map[string]map[string]uint64{}
+	for _, h := range x.run.Hosts {
+		m := map[string]uint64{}
+		if x.d.counters(h.Name, func(name string, v uint64) { m[name] = v }) == nil {
+			all[h.Name] = m
+		}
+	}
+	return all
+}
+
 func (x *experiment) flowSnapshot(f *flow) flowSnapshot {
 	var s flowSnapshot
 	var infos [2]mptcp.Info // of the sender, by direction
@@ -80,6 +111,7 @@ func (x *experiment) flowSnapshot(f *flow) flowSnapshot {
 		x.d.do(e.host, func(now clock.Instant) {
 			s.delivered[1-i] = e.meter.Read // what the client reads came down
 			infos[i], _ = e.info(now)
+			s.duplicate += infos[i].Duplicate
 		})
 	}
 	x.mu.Lock()
@@ -88,6 +120,7 @@ func (x *experiment) flowSnapshot(f *flow) flowSnapshot {
 		if c.Flow != f.name {
 			continue
 		}
+		s.subflows += c.EstablishedSubflows()
 		for _, sub := range c.Subflows {
 			for d := range sub.Dirs {
 				s.add(sub, observe.Dir(d), infos[d])

@@ -242,7 +242,7 @@ func (d *virtualDriver) counters(host string, f func(name string, v uint64)) err
 }
 
 func (d *virtualDriver) linkStats(link string, direction int) (impairments.Stats, bool) {
-	return d.lab.Stats(link, direction), true
+	return d.lab.Stats(link, topology.Direction(direction)), true
 }
 
 func (d *virtualDriver) congestionControl(host string) string { return d.hosts[host].cc }

@@ -24,34 +24,58 @@ func transition(installed, to []Qdisc) (steps []step, tree []Qdisc) {
 	}
 	if begins(installed, to) {
 		// Another handle makes a new qdisc; the old one is destroyed in the same
-		// instant with all that it holds.
+		// instant with all that it holds. The first step is for kernels that
+		// refuse a second netem beside one that duplicates.
 		tree = move(to, free(installed))
-		return rebuild(tree), tree
+		first := step{Qdisc{Root, installed[0].Handle, to[0].Options}, true}
+		return append([]step{first}, rebuild(tree)...), tree
 	}
 	parent := Root
-	for i := 0; i < max(len(installed), len(to)); i++ {
-		var q Qdisc
-		inPlace := false
-		switch {
-		case i >= len(to):
-			q, inPlace = installed[i], true
-			q.Options = open(q.Options)
-		case i < len(installed) && installed[i].Options.Kind() == to[i].Options.Kind():
-			q, inPlace = installed[i], true
-			q.Options = successor(installed[i].Options, to[i].Options)
-		default:
-			q = to[i]
+	for i, q := range extend(to, installed) {
+		if i >= max(len(to), len(installed)) {
+			break // it stood below a qdisc that was replaced
+		}
+		inPlace := i < len(installed) && installed[i].Options.Kind() == q.Options.Kind()
+		if inPlace {
+			q.Handle = installed[i].Handle
+			q.Options = successor(installed[i].Options, q.Options)
+		} else {
 			q.Handle = (free(installed[min(i, len(installed)):]) + Handle(i)) << 16
+			installed = installed[:min(i, len(installed))] // what stood below goes with it
 		}
 		q.Parent = parent
-		if !inPlace && i < len(installed) {
-			installed = installed[:i] // what stood below went with it
-		}
 		parent = q.Handle | 1
 		steps = append(steps, step{q, inPlace})
 		tree = append(tree, q)
 	}
+	if duplicates(tree) {
+		// Only when no other netem is left may the root begin to duplicate.
+		steps = append(steps[1:], steps[0])
+	}
 	return steps, tree
+}
+
+// extend adds to a plan what is installed beyond it, opened wide.
+func extend(plan, installed []Qdisc) []Qdisc {
+	whole := append([]Qdisc(nil), plan...)
+	for i := len(plan); i < len(installed); i++ {
+		o := open(installed[i].Options)
+		if _, ok := o.(*Netem); ok && duplicates(plan) {
+			o = open(&TBF{})
+		}
+		whole = append(whole, Qdisc{Options: o})
+	}
+	return whole
+}
+
+// duplicates reports whether the root duplicates packets. Some kernels then allow no
+// other netem in the tree (check_netem_in_tree in net/sched/sch_netem.c).
+func duplicates(tree []Qdisc) bool {
+	if len(tree) == 0 {
+		return false
+	}
+	n, ok := tree[0].Options.(*Netem)
+	return ok && n.Duplicate.P > 0
 }
 
 // rebuild makes every qdisc anew, from the root downwards.

@@ -100,10 +100,10 @@ func (d *drive) until(next, at clock.Instant) clock.Instant {
 }
 
 // turn drains the machine and returns its deadline. If links are gated, the first
-// that sends stops being writable until the next turn but one.
+// that sends stops being writable for some turns.
 func (d *drive) turn() clock.Instant {
 	d.turns++
-	if d.blocked >= 0 && d.turns%3 == 0 {
+	if d.blocked >= 0 && d.turns%8 == 0 {
 		d.SetWritable(d.blocked, true)
 		d.blocked = -1
 	}
@@ -115,7 +115,7 @@ func (d *drive) turn() clock.Instant {
 		d.packets++
 		d.log = fmt.Appendf(d.log, "%d %d %d ", d.now, m.Link, n)
 		d.log = append(d.log, d.buf[:n]...)
-		if d.gate && d.blocked < 0 && d.turns%3 == 1 {
+		if d.gate && d.blocked < 0 && d.turns%8 < 4 {
 			d.blocked = m.Link
 			d.SetWritable(d.blocked, false)
 		}

@@ -10,7 +10,7 @@ import (
 
 // maxDrain bounds how many packets one mutation may make a machine send: more is
 // an endless drain.
-const maxDrain = 1 << 20
+const maxDrain = 1 << 16
 
 // Checker is a machine around another one that watches the contract, on both
 // sides: what the machine does and what its driver does. It changes nothing but

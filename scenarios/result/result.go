@@ -83,6 +83,7 @@ type Flow struct {
 	Fallback       bool       `json:"fallback"`
 	FallbackReason string     `json:"fallback_reason,omitempty"`
 	Error          string     `json:"error,omitempty"`
+	Errors         int        `json:"errors"` // connections that broke
 	Retransmitted  uint64     `json:"retransmitted_bytes"`
 	Reinjected     uint64     `json:"reinjected_bytes"`
 	Duplicate      uint64     `json:"duplicate_bytes"`

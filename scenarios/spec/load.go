@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mptcplab/scenarios/expect"
 	"mptcplab/topology/decode"
 )
 
@@ -38,6 +39,7 @@ type File struct {
 
 	options  Options
 	tree     *decode.Node // effective, before sweep point and pairing
+	axes     []expect.AxisNames
 	resolved []byte
 }
 
@@ -159,7 +161,9 @@ func (f *File) edit(root *decode.Node, r *decode.Report) {
 	}
 	expandCounts(root, r)
 	checkFilters(root, r)
+	f.axes = allAxes(root)
 	applyOnly(root, f.options.Only, r)
+	markSelected(f.axes, root)
 }
 
 // header reads what is said once for all runs.
@@ -183,7 +187,7 @@ func (f *File) one(tree *decode.Node, p pairing, point []Axis, r *decode.Report)
 	d := newDocument()
 	d.file = f.Path
 	decode.Object(r, tree, tree.At, "", d.keys)
-	run := d.run(f.options.Fabric, p, point, r)
+	run := d.run(f.options.Fabric, p, point, f.axes, r)
 	for rep := range d.repeat {
 		one := run
 		one.Seed = d.seed + uint64(rep)

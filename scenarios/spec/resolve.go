@@ -1,16 +1,19 @@
 package spec
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mptcplab/mptcp/pm"
+	"mptcplab/scenarios/expect"
 	"mptcplab/topology"
 	"mptcplab/topology/decode"
 )
 
 // run resolves the document into a run; what is wrong goes to r.
-func (d *document) run(fabric string, p pairing, point []Axis, r *decode.Report) Run {
+func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.AxisNames, r *decode.Report) Run {
 	before := r.Len()
 	run := Run{Pairing: p.name, Point: point, Duration: d.duration, Timeout: d.timeout}
 	run.Topology = d.draft.Build(r)
@@ -35,7 +38,7 @@ func (d *document) run(fabric string, p pairing, point []Axis, r *decode.Report)
 	}
 	d.markAssumed(&run)
 	run.Timeline = d.resolveTimeline(run.Topology, run.Hosts, run.Workloads, r)
-	run.Expect = d.resolveExpect(&run, fabric, r)
+	run.Expect = d.resolveExpect(&run, fabric, axes, r)
 	return run
 }
 
@@ -113,7 +116,8 @@ func (d *document) markAssumed(run *Run) {
 
 // resolveExpect returns the expectations of a run, those that nobody needs to say
 // first: every flow finishes intact.
-func (d *document) resolveExpect(run *Run, fabric string, r *decode.Report) []Expectation {
+func (d *document) resolveExpect(run *Run, fabric string, axes []expect.AxisNames, r *decode.Report) []Expectation {
+	names := resultNames(run, axes)
 	var list []Expectation
 	for i, w := range run.Workloads {
 		if w.MayFail {
@@ -121,7 +125,8 @@ func (d *document) resolveExpect(run *Run, fabric string, r *decode.Report) []Ex
 		}
 		for k, what := range []string{"finished", "intact"} {
 			expr := "flow." + w.Name + "." + what + " == true"
-			list = append(list, Expectation{ID: -1 - 2*i - k, Name: expr, Expr: expr, Over: "each", Need: "all", At: d.workloads[i].at})
+			e := Expectation{ID: -1 - 2*i - k, Name: expr, Expr: expr, Over: "each", Need: "all", At: d.workloads[i].at}
+			list = appendParsed(list, e, names, r)
 		}
 	}
 	for i := range d.expects {
@@ -129,7 +134,65 @@ func (d *document) resolveExpect(run *Run, fabric string, r *decode.Report) []Ex
 		if applies, impair := e.applies(run, fabric); applies {
 			one := e.Expectation
 			one.Impair = impair
-			list = append(list, one)
+			list = appendParsed(list, one, names, r)
+		}
+	}
+	return list
+}
+
+// appendParsed adds an expectation unless it is wrong, or speaks of runs that
+// --only left out and cannot be judged.
+func appendParsed(list []Expectation, e Expectation, names *expect.Names, r *decode.Report) []Expectation {
+	tree, err := expect.Parse(e.Expr, names)
+	switch {
+	case errors.Is(err, expect.ErrNotSelected):
+		return list
+	case err != nil:
+		r.Errorf(e.At, "expect: %v (in %q)", err, e.Expr)
+		return list
+	}
+	e.Tree = tree
+	return append(list, e)
+}
+
+// resultNames are the things of a run that expectations may speak of.
+func resultNames(run *Run, axes []expect.AxisNames) *expect.Names {
+	n := &expect.Names{Axes: axes, Pairing: run.Pairing, Point: run.Point}
+	for _, w := range run.Workloads {
+		f := expect.FlowNames{Name: w.Name, Paths: Paths(run.Topology, &w)}
+		for i := 1; i <= w.Parallel && w.Parallel > 1; i++ {
+			f.Members = append(f.Members, strconv.Itoa(i))
+		}
+		n.Flows = append(n.Flows, f)
+	}
+	for _, h := range run.Hosts {
+		n.Hosts = append(n.Hosts, h.Name)
+	}
+	for _, l := range run.Topology.Links {
+		n.Links = append(n.Links, l.Name)
+	}
+	for _, e := range run.Timeline {
+		if e.Name != "" {
+			n.Events = append(n.Events, e.Name)
+		}
+	}
+	return n
+}
+
+// Paths returns what the paths of a workload's flows are called: as the client's
+// link, with the server's after a plus sign if it has several.
+func Paths(t *topology.Topology, w *Workload) (list []string) {
+	client, server := t.Node(w.Client), t.Node(w.Server)
+	if client == nil || server == nil {
+		return nil
+	}
+	for _, c := range client.Interfaces {
+		if len(server.Interfaces) == 1 {
+			list = append(list, c.Link)
+			continue
+		}
+		for _, s := range server.Interfaces {
+			list = append(list, c.Link+"+"+s.Link)
 		}
 	}
 	return list
@@ -190,6 +253,22 @@ func checkFilters(root *decode.Node, r *decode.Report) {
 				}
 			}
 		}
+	}
+}
+
+// allAxes returns the axes with all their labels, before --only.
+func allAxes(root *decode.Node) (list []expect.AxisNames) {
+	for _, name := range append(root.Get("sweep").Keys(), "pairing") {
+		labels, _ := axisLabels(root, name)
+		list = append(list, expect.AxisNames{Name: name, Labels: labels})
+	}
+	return list
+}
+
+// markSelected says which labels --only left.
+func markSelected(list []expect.AxisNames, root *decode.Node) {
+	for i := range list {
+		list[i].Selected, _ = axisLabels(root, list[i].Name)
 	}
 }
 

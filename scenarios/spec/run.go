@@ -44,7 +44,7 @@ type Run struct {
 }
 
 // Axis is one axis of a sweep and its value in a run.
-type Axis struct{ Name, Label string }
+type Axis = expect.Axis
 
 // Host is what a host runs.
 type Host struct {

@@ -141,7 +141,7 @@ func grid(axes []axis, f func(point []Axis, index []int)) {
 	for {
 		point := make([]Axis, len(axes))
 		for i, a := range axes {
-			point[i] = Axis{a.name, a.labels[index[i]]}
+			point[i] = Axis{Name: a.name, Label: a.labels[index[i]]}
 		}
 		f(point, slices.Clone(index))
 		k := len(axes) - 1

@@ -55,6 +55,8 @@ type Lab struct {
 	warnings []string
 	closed   bool
 	captures []*Capture
+	err      error
+	failed   chan struct{} // closed when err is set
 }
 
 // Build builds t. On an error, or when ctx ends first, everything built so far is
@@ -69,7 +71,7 @@ func Build(ctx context.Context, t *topology.Topology, o Options) (*Lab, error) {
 	if o.Clock == nil {
 		o.Clock = host.NewClock()
 	}
-	l := &Lab{topology: t, options: o, clock: o.Clock, nodes: make(map[string]*Node)}
+	l := &Lab{topology: t, options: o, clock: o.Clock, nodes: make(map[string]*Node), failed: make(chan struct{})}
 	if err := l.build(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -103,6 +105,9 @@ func (l *Lab) build(ctx context.Context) error {
 		}
 		n.neighbours = neighbours[n.spec.Name]
 		if err := n.configure(); err != nil {
+			return fmt.Errorf("netns: %s: %w", n.spec.Name, err)
+		}
+		if err := n.thread.do(n.watch); err != nil {
 			return fmt.Errorf("netns: %s: %w", n.spec.Name, err)
 		}
 	}

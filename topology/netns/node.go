@@ -24,6 +24,7 @@ type Node struct {
 	userspace  bool
 	ifaces     []*Interface
 	neighbours map[string][]neighbour // by interface
+	unwatch    chan struct{}          // closed to end watching for vanished interfaces
 }
 
 // Interface is one end of a link at a node.
@@ -61,6 +62,9 @@ func (l *Lab) addNode(spec *topology.Node) error {
 }
 
 func (n *Node) close() error {
+	if n.unwatch != nil {
+		close(n.unwatch)
+	}
 	err := n.thread.do(func() error {
 		n.nl.Close()
 		return nil

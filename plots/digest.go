@@ -1,0 +1,196 @@
+package plots
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+
+	"gonum.org/v1/plot/plotter"
+
+	"mptcplab/mptcp/clock"
+	"mptcplab/scenarios/observe"
+	"mptcplab/scenarios/result"
+)
+
+// digest is what the figures need of a run's capture: it is read once, through
+// the same observer that judged the run, so that kernel stacks are drawn as own
+// ones are.
+type digest struct {
+	flow    string // the flow that is drawn: the one that carried most
+	dir     observe.Dir
+	whole   cloud // of the whole run, thinned to what a page can show
+	windows []window
+}
+
+// window is the neighbourhood of a named event.
+type window struct {
+	handover  result.Handover
+	from, to  float64
+	cloud     cloud
+	delivered plotter.XYs // in-order progress at the receiver, in MB
+}
+
+// cloud is data as it was sent: time in seconds against place in the stream in
+// MB, by path and kind.
+type cloud struct {
+	points map[stroke]plotter.XYs
+	order  []stroke
+	cells  map[cell]bool // that have a point; nil: all are kept
+}
+
+// stroke is how a point is drawn.
+type stroke struct {
+	path string
+	kind observe.DataKind
+}
+
+// cell is a place that shows one point at most.
+type cell struct {
+	x, y int32
+	s    stroke
+}
+
+// maxPoints bounds a window's points; the finest figure shows fewer.
+const maxPoints = 100_000
+
+func (c *cloud) add(s stroke, x, y float64) {
+	if c.points == nil {
+		c.points = make(map[stroke]plotter.XYs)
+	}
+	if c.points[s] == nil {
+		c.order = append(c.order, s)
+	}
+	if len(c.points[s]) < maxPoints {
+		c.points[s] = append(c.points[s], plotter.XY{X: x, Y: y})
+	}
+}
+
+// thin adds a point unless one stands in its cell, of 1,000 x 600 on the page.
+func (c *cloud) thin(s stroke, x, y, width, height float64) {
+	if c.cells == nil {
+		c.cells = make(map[cell]bool)
+	}
+	k := cell{int32(x / width * 1000), int32(y / height * 600), s}
+	if !c.cells[k] {
+		c.cells[k] = true
+		c.add(s, x, y)
+	}
+}
+
+// mainFlow returns the flow that carried most, and in which direction.
+func mainFlow(run *result.Run) (flow *result.Flow, dir observe.Dir) {
+	for i := range run.Flows {
+		if f := &run.Flows[i]; flow == nil || f.Bytes > flow.Bytes {
+			flow = f
+		}
+	}
+	if flow != nil && flow.DownloadBytes >= flow.UploadBytes {
+		dir = observe.Down
+	}
+	return flow, dir
+}
+
+// digest reads the capture of a run; nil without one.
+func (b *book) digest(run *result.Run) (*digest, error) {
+	flow, dir := mainFlow(run)
+	if flow == nil {
+		return nil, nil
+	}
+	d := &digest{flow: flow.Name, dir: dir, windows: windows(run, flow)}
+	height := max(1, float64(flow.DownloadBytes)/1e6)
+	if dir == observe.Up {
+		height = max(1, float64(flow.UploadBytes)/1e6)
+	}
+	width := max(0.1, run.Duration)
+	var target *observe.Conn
+	match := func(c *observe.Conn) bool {
+		if target == nil && isFlow(c, flow) {
+			target = c
+		}
+		return c == target
+	}
+	opt := observe.Options{
+		OnData: func(p observe.Data) {
+			if p.Dir == dir && match(p.Conn) {
+				d.data(p, width, height)
+			}
+		},
+		OnProgress: func(c *observe.Conn, way observe.Dir, at clock.Instant, off int64) {
+			if way == dir && match(c) {
+				d.progress(at.Seconds(), float64(off)/1e6)
+			}
+		},
+	}
+	o := observe.New(opt)
+	err := result.ReadCapture(b.dir, run.ID, o.Packet)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case target == nil:
+		return nil, nil
+	}
+	return d, nil
+}
+
+// isFlow reports whether a connection of the wire is a flow of the result: one
+// of its subflows has the addresses of the first subflow.
+func isFlow(c *observe.Conn, f *result.Flow) bool {
+	if len(f.Subflows) == 0 {
+		return false
+	}
+	client, err1 := netip.ParseAddrPort(f.Subflows[0].Client)
+	server, err2 := netip.ParseAddrPort(f.Subflows[0].Server)
+	return err1 == nil && err2 == nil && c.Client == client && c.Server == server
+}
+
+// data takes a piece of data that leaves its sender.
+func (d *digest) data(p observe.Data, width, height float64) {
+	s := stroke{p.Subflow.Path, p.Kind}
+	x, y := p.At.Seconds(), float64(p.Offset)/1e6
+	d.whole.thin(s, x, y, width, height)
+	for i := range d.windows {
+		if w := &d.windows[i]; x >= w.from && x <= w.to {
+			w.cloud.add(s, x, y)
+		}
+	}
+}
+
+func (d *digest) progress(x, y float64) {
+	for i := range d.windows {
+		w := &d.windows[i]
+		if n := len(w.delivered); x < w.from && n > 0 {
+			w.delivered[0] = plotter.XY{X: x, Y: y} // the last before the window
+		} else if x <= w.to && n < maxPoints {
+			w.delivered = append(w.delivered, plotter.XY{X: x, Y: y})
+		}
+	}
+}
+
+// windows returns the neighbourhoods of the events that touched a flow.
+func windows(run *result.Run, flow *result.Flow) []window {
+	var list []window
+	for _, h := range run.Handover {
+		for _, f := range h.Flows {
+			if f.Flow == flow.Name {
+				h = f
+				break
+			}
+		}
+		if !h.Happened || h.GapEnd <= h.GapStart {
+			continue
+		}
+		gap := h.GapEnd - h.GapStart
+		pad := min(max(0.4*gap, 0.15), 2)
+		list = append(list, window{
+			handover: h,
+			from:     max(0, min(h.At, h.GapStart)-pad),
+			to:       max(h.At, h.GapEnd) + pad,
+		})
+		if len(list) == maxTracks {
+			break
+		}
+	}
+	return list
+}

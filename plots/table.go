@@ -1,0 +1,170 @@
+package plots
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"mptcplab/scenarios/result"
+)
+
+// Table writes what a run gave for a terminal: a line a flow, what was skipped,
+// and the expectations with what was measured. It is plain text.
+func Table(r *result.Result) string {
+	var b strings.Builder
+	writeFlows(&b, r)
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, "skipped  %s: %s\n", s.Pairing, s.Reason)
+	}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		for _, d := range run.Degraded {
+			fmt.Fprintf(&b, "degraded %s: %s\n", run.ID, d)
+		}
+		if run.Error != "" {
+			fmt.Fprintf(&b, "broke    %s: %s\n", run.ID, run.Error)
+		}
+	}
+	writeExpectations(&b, r)
+	return b.String()
+}
+
+// writeFlows aligns one line a flow.
+func writeFlows(b *strings.Builder, r *result.Result) {
+	several := false
+	for i := range r.Runs {
+		several = several || len(r.Runs[i].Flows) > 1
+	}
+	rows := [][]string{{"pairing", "flow", "goodput", "completion", "handover gap", "cause", "bytes per path", "fallback", "sha256"}}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		for j := range run.Flows {
+			f := &run.Flows[j]
+			gap, cause := worstGap(run, f.Name)
+			rows = append(rows, []string{label(run), f.Name, bitrate(f.Goodput), completion(f), gap, cause,
+				pathBytes(f), fallback(f), hashes(f)})
+		}
+		if len(run.Flows) == 0 {
+			rows = append(rows, []string{label(run), "-", "-", "-", "-", "-", "-", "-", "-"})
+		}
+	}
+	if !several {
+		for i := range rows { // one workload: its name says nothing
+			rows[i] = append(rows[i][:1:1], rows[i][2:]...)
+		}
+	}
+	align(b, rows)
+}
+
+func completion(f *result.Flow) string {
+	switch {
+	case f.Error != "":
+		return "failed: " + f.Error
+	case !f.Finished:
+		return "not finished"
+	}
+	return fmt.Sprintf("%.3f s", f.Duration)
+}
+
+// worstGap returns the longest gap of a flow and what ended it.
+func worstGap(run *result.Run, flow string) (gap, cause string) {
+	var worst *result.Handover
+	for i := range run.Handover {
+		h := &run.Handover[i]
+		for j := range h.Flows {
+			if h.Flows[j].Flow == flow {
+				h = &h.Flows[j]
+				break
+			}
+		}
+		if h.Happened && (h.Flow == flow || h.Flow == "") && (worst == nil || h.GapMS > worst.GapMS) {
+			worst = h
+		}
+	}
+	if worst == nil {
+		return "-", "-"
+	}
+	cause = worst.Cause
+	if worst.Event != "" {
+		cause += " (" + worst.Event + ")"
+	}
+	return duration(worst.GapMS), cause
+}
+
+func pathBytes(f *result.Flow) string {
+	var s []string
+	for _, p := range f.Paths {
+		s = append(s, p.Name+" "+size(p.Bytes))
+	}
+	if len(s) == 0 {
+		return "-"
+	}
+	return strings.Join(s, ", ")
+}
+
+func fallback(f *result.Flow) string {
+	switch {
+	case !f.Fallback:
+		return "no"
+	case f.FallbackReason == "":
+		return "yes"
+	}
+	return "yes: " + f.FallbackReason
+}
+
+// hashes says whether what arrived is what was sent.
+func hashes(f *result.Flow) string {
+	switch {
+	case f.SHA256Sent == "" || f.SHA256Received == "":
+		return "-"
+	case f.SHA256Sent == f.SHA256Received:
+		return "equal"
+	}
+	return "DIFFER"
+}
+
+// writeExpectations lists what was judged, with what was measured.
+func writeExpectations(b *strings.Builder, r *result.Result) {
+	rows := [][]string{}
+	passed, failed := 0, 0
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		for _, e := range run.Expect {
+			verdict := "ok"
+			if e.Pass {
+				passed++
+			} else {
+				failed++
+				verdict = "FAIL"
+			}
+			rows = append(rows, []string{"  " + verdict, label(run), e.That, "measured " + e.Measured})
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nexpectations: %d held, %d failed\n", passed, failed)
+	align(b, rows)
+}
+
+// align writes rows in columns of equal width.
+func align(b *strings.Builder, rows [][]string) {
+	var widths []int
+	for _, row := range rows {
+		for i, s := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(s))
+		}
+	}
+	for _, row := range rows {
+		for i, s := range row {
+			b.WriteString(s)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(s)+2))
+			}
+		}
+		b.WriteByte('\n')
+	}
+}

@@ -1,0 +1,343 @@
+package expect
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"mptcplab/topology/decode"
+)
+
+// Names are the things of a run that result names may speak of.
+type Names struct {
+	Flows   []FlowNames
+	Hosts   []string
+	Links   []string
+	Events  []string // named ones
+	Axes    []AxisNames
+	Pairing string
+	Point   []Axis
+}
+
+// FlowNames is a workload with its connections.
+type FlowNames struct {
+	Name    string
+	Members []string // of a parallel workload: "1", "2"; nil: one flow of that name
+	Paths   []string // "wifi", or "wifi+s2"
+}
+
+// AxisNames is an axis with its labels in order; the pairing is one, too.
+type AxisNames struct {
+	Name     string
+	Labels   []string
+	Selected []string // those that run
+}
+
+// entry is one name of the catalogue: its last words, its dimension, and what it
+// may be asked for.
+type entry struct {
+	words  string
+	dim    decode.Dim
+	window bool // counts up: has a value in a window
+	gauge  bool // has a value at an instant
+	sum    bool // of a parallel workload: the sum
+}
+
+var flowEntries = []entry{
+	{"bytes", decode.Size, true, false, true},
+	{"goodput", decode.Rate, true, false, true},
+	{"throughput", decode.Rate, true, false, true},
+	{"duration", decode.Time, false, false, false},
+	{"client.duration", decode.Time, false, false, false},
+	{"server.duration", decode.Time, false, false, false},
+	{"setup", decode.Time, false, false, false},
+	{"intact", decode.Truth, false, false, false},
+	{"finished", decode.Truth, false, false, false},
+	{"fallback", decode.Truth, false, false, false},
+	{"fallback_reason", decode.Words, false, false, false},
+	{"subflows", decode.Number, false, true, false},
+	{"retransmitted", decode.Size, true, false, true},
+	{"reinjected", decode.Size, true, false, true},
+	{"duplicate", decode.Size, true, false, true},
+	{"errors", decode.Number, false, false, true},
+	{"response.min", decode.Time, false, false, false},
+	{"response.median", decode.Time, false, false, false},
+	{"response.p95", decode.Time, false, false, false},
+	{"response.p99", decode.Time, false, false, false},
+	{"response.max", decode.Time, false, false, false},
+}
+
+var pathEntries = []entry{
+	{"bytes", decode.Size, true, false, true},
+	{"packets", decode.Number, true, false, true},
+	{"goodput", decode.Rate, true, false, true},
+	{"share", decode.Number, true, false, false},
+	{"srtt", decode.Time, true, true, false},
+	{"retransmitted", decode.Size, true, false, true},
+	{"reinjected", decode.Size, true, false, true},
+	{"first", decode.Time, true, false, false},
+}
+
+var handoverEntries = []entry{
+	{"gap", decode.Time, false, false, false},
+	{"cause", decode.Words, false, false, false},
+	{"path", decode.Words, false, false, false},
+	{"rto", decode.Time, false, false, false},
+	{"srtt", decode.Time, false, false, false},
+}
+
+var linkEntries = []entry{
+	{"bytes", decode.Size, true, false, false},
+	{"packets", decode.Number, true, false, false},
+	{"dropped", decode.Number, true, false, false},
+	{"queue.p95", decode.Size, true, true, false},
+	{"rate", decode.Rate, true, true, false},
+}
+
+var runEntries = []entry{
+	{"honesty", decode.Number, false, false, false},
+	{"duration", decode.Time, false, false, false},
+}
+
+func words(list []entry) []string {
+	w := make([]string, len(list))
+	for i, e := range list {
+		w[i] = e.words
+	}
+	return w
+}
+
+func find(list []entry, parts []string, what string) (*entry, error) {
+	w := strings.Join(parts, ".")
+	for i := range list {
+		if list[i].words == w {
+			return &list[i], nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no %q%s", what, w, decode.Suggest(w, words(list)))
+}
+
+// concrete is a name written out.
+type concrete struct {
+	name  string
+	stars []string // what the stars stand for
+}
+
+// resolve writes a name out: stars and members of parallel workloads. aggregate
+// says that the list is one value, the sum (or all) of the members.
+func (n *Names) resolve(name string) (list []concrete, e *entry, aggregate bool, err error) {
+	parts := strings.Split(name, ".")
+	switch parts[0] {
+	case "flow":
+		return n.flow(parts)
+	case "handover":
+		list, e, err = n.handover(parts[1:], concrete{name: "handover"})
+	case "host":
+		list, e, err = n.host(parts)
+	case "link":
+		list, e, err = n.link(parts)
+	case "run":
+		e, err = find(runEntries, parts[1:], "run")
+		list = []concrete{{name: name}}
+	case "middlebox":
+		err = fmt.Errorf("%s: middleboxes are known, not built yet", name)
+	default:
+		err = fmt.Errorf("unknown name %q%s", name, decode.Suggest(parts[0], []string{"flow", "handover", "host", "link", "middlebox", "run"}))
+	}
+	return list, e, false, err
+}
+
+// choose returns the words that a part of a name stands for.
+func choose(part string, all []string, what string) ([]string, error) {
+	if part == "*" {
+		if len(all) == 0 {
+			return nil, fmt.Errorf("there is no %s for the star", what)
+		}
+		return all, nil
+	}
+	if !slices.Contains(all, part) {
+		return nil, fmt.Errorf("there is no %s %q%s", what, part, decode.Suggest(part, all))
+	}
+	return []string{part}, nil
+}
+
+func (c concrete) with(part, word string) concrete {
+	next := concrete{c.name + "." + word, slices.Clone(c.stars)}
+	if part == "*" {
+		next.stars = append(next.stars, word)
+	}
+	return next
+}
+
+func (n *Names) flow(parts []string) (list []concrete, e *entry, aggregate bool, err error) {
+	if len(parts) < 3 {
+		return nil, nil, false, fmt.Errorf("%q is incomplete; write flow.NAME.WHAT, such as flow.get.goodput", strings.Join(parts, "."))
+	}
+	names := make([]string, len(n.Flows))
+	for i, f := range n.Flows {
+		names[i] = f.Name
+	}
+	chosen, err := choose(parts[1], names, "workload")
+	if err != nil {
+		return nil, nil, false, err
+	}
+	for i := range n.Flows {
+		f := &n.Flows[i]
+		if !slices.Contains(chosen, f.Name) {
+			continue
+		}
+		more, entry, agg, err := n.members(f, concrete{name: "flow"}.with(parts[1], f.Name), parts[2:])
+		if err != nil {
+			return nil, nil, false, err
+		}
+		list, e, aggregate = append(list, more...), entry, aggregate || agg
+	}
+	if aggregate && parts[1] == "*" {
+		return nil, nil, false, fmt.Errorf("flow.* has workloads with parallel flows in it; name them, as in flow.NAME.*.%s", strings.Join(parts[2:], "."))
+	}
+	return list, e, aggregate, nil
+}
+
+// members goes through the connections of a workload.
+func (n *Names) members(f *FlowNames, base concrete, parts []string) (list []concrete, e *entry, aggregate bool, err error) {
+	bases := []concrete{base}
+	member := parts[0] == "*" || slices.Contains(f.Members, parts[0])
+	switch {
+	case member:
+		if f.Members == nil {
+			return nil, nil, false, fmt.Errorf("workload %q has one flow, and no members for the star", f.Name)
+		}
+		chosen, err := choose(parts[0], f.Members, "member")
+		if err != nil {
+			return nil, nil, false, err
+		}
+		bases = nil
+		for _, m := range chosen {
+			bases = append(bases, base.with(parts[0], m))
+		}
+		parts = parts[1:]
+	case f.Members != nil:
+		aggregate = true
+		bases = nil
+		for _, m := range f.Members {
+			bases = append(bases, base.with("", m))
+		}
+	}
+	for _, b := range bases {
+		more, entry, err := n.flowRest(f, b, parts)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		list, e = append(list, more...), entry
+	}
+	if aggregate && !e.sum && e.dim != decode.Truth {
+		return nil, nil, false, fmt.Errorf("workload %q has parallel flows: %s of all of them is no sum; write flow.%s.*.%s in a function such as median( )", f.Name, e.words, f.Name, strings.Join(parts, "."))
+	}
+	return list, e, aggregate, nil
+}
+
+func (n *Names) flowRest(f *FlowNames, base concrete, parts []string) ([]concrete, *entry, error) {
+	if len(parts) > 1 && parts[0] == "path" {
+		if len(parts) < 3 {
+			return nil, nil, fmt.Errorf("write flow.%s.path.LINK.WHAT, such as flow.%s.path.wifi.bytes", f.Name, f.Name)
+		}
+		chosen, err := choose(parts[1], f.Paths, "path")
+		if err != nil {
+			return nil, nil, err
+		}
+		e, err := find(pathEntries, parts[2:], "a path")
+		if err != nil {
+			return nil, nil, err
+		}
+		var list []concrete
+		for _, p := range chosen {
+			c := base.with("", "path").with(parts[1], p)
+			list = append(list, concrete{c.name + "." + e.words, c.stars})
+		}
+		return list, e, nil
+	}
+	if len(parts) > 1 && parts[0] == "handover" {
+		return n.handover(parts[1:], base.with("", "handover"))
+	}
+	e, err := find(flowEntries, parts, "a flow")
+	if err != nil {
+		if near := decode.Nearest(parts[0], []string{"path", "handover"}); near != "" && len(parts) > 1 {
+			err = fmt.Errorf("a flow has no %q; did you mean %q?", parts[0], near)
+		}
+		return nil, nil, err
+	}
+	return []concrete{{base.name + "." + e.words, base.stars}}, e, nil
+}
+
+// handover resolves EVENT.WHAT, or gap alone: the largest of all events.
+func (n *Names) handover(parts []string, base concrete) ([]concrete, *entry, error) {
+	if len(parts) == 1 && parts[0] == "gap" {
+		return []concrete{{base.name + ".gap", base.stars}}, &handoverEntries[0], nil
+	}
+	if len(parts) < 2 {
+		return nil, nil, fmt.Errorf("write handover.EVENT.WHAT, such as handover.wifi-lost.gap, or handover.gap")
+	}
+	chosen, err := choose(parts[0], n.Events, "named event")
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := find(handoverEntries, parts[1:], "a handover")
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []concrete
+	for _, ev := range chosen {
+		c := base.with(parts[0], ev)
+		list = append(list, concrete{c.name + "." + e.words, c.stars})
+	}
+	return list, e, nil
+}
+
+// Counters have the names of nstat.
+var counterName = regexp.MustCompile(`^(MPTcpExt|TcpExt|Tcp|IpExt|Ip6?|Icmp6?|Udp6?)[A-Z][A-Za-z0-9]*$`)
+
+func (n *Names) host(parts []string) ([]concrete, *entry, error) {
+	if len(parts) != 4 || parts[2] != "counter" {
+		return nil, nil, fmt.Errorf("%q: write host.HOST.counter.NAME, such as host.phone.counter.MPTcpExtMPJoinSynTx", strings.Join(parts, "."))
+	}
+	chosen, err := choose(parts[1], n.Hosts, "host")
+	if err != nil {
+		return nil, nil, err
+	}
+	if !counterName.MatchString(parts[3]) {
+		return nil, nil, fmt.Errorf("%q is no counter; counters have the names of nstat, such as MPTcpExtMPJoinSynTx or TcpRetransSegs", parts[3])
+	}
+	var list []concrete
+	for _, h := range chosen {
+		c := concrete{name: "host"}.with(parts[1], h)
+		list = append(list, concrete{c.name + ".counter." + parts[3], c.stars})
+	}
+	return list, &entry{words: parts[3], dim: decode.Number, window: true}, nil
+}
+
+func (n *Names) link(parts []string) ([]concrete, *entry, error) {
+	if len(parts) < 4 {
+		return nil, nil, fmt.Errorf("%q: write link.LINK.uplink.WHAT, such as link.wifi.downlink.dropped", strings.Join(parts, "."))
+	}
+	chosen, err := choose(parts[1], n.Links, "link")
+	if err != nil {
+		return nil, nil, err
+	}
+	dirs, err := choose(parts[2], []string{"uplink", "downlink"}, "direction")
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := find(linkEntries, parts[3:], "a link")
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []concrete
+	for _, l := range chosen {
+		for _, d := range dirs {
+			c := concrete{name: "link"}.with(parts[1], l).with(parts[2], d)
+			list = append(list, concrete{c.name + "." + e.words, c.stars})
+		}
+	}
+	return list, e, nil
+}
