@@ -35,8 +35,8 @@ func (b *book) overview() *figure {
 		c, _ := b.style(name)
 		f.legend = append(f.legend, entry{text: name, color: c, shape: box})
 	}
-	goodput := newPlot("", "Goodput (Mbit/s)", "")
-	gap := newPlot("", "Longest handover gap (s)", "")
+	goodput := newAxes("", "Goodput (Mbit/s)", "")
+	gap := newAxes("", "Longest handover gap (s)", "")
 	rows := make([]string, len(bars))
 	var most, longest float64
 	for i, r := range bars {
