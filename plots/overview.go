@@ -210,5 +210,5 @@ func annotate(c *draw.Canvas, x func(float64) vg.Length, mid vg.Length, m float6
 		}
 		end = max(end, hi)
 	}
-	c.FillText(write(8.5, ink, text.XLeft, text.YCenter), vg.Point{X: x(end) + 4, Y: mid}, note)
+	c.FillText(write(8.5, ink, text.XLeft, text.YCenter), vg.Point{X: x(end) + 4, Y: mid + 1}, note)
 }
