@@ -42,7 +42,10 @@ func newPeer(t *testing.T, host HostConfig) *peer {
 
 // drain collects what the stack wants to send.
 func (p *peer) drain() {
-	for {
+	for k := 0; ; k++ {
+		if k > 10000 {
+			p.t.Fatalf("the stack does not stop sending at %v: %s", p.now, p.out[len(p.out)-1].String())
+		}
 		m, n, ok := p.s.Output(p.now, p.buf)
 		if !ok {
 			return
@@ -60,7 +63,10 @@ func (p *peer) drain() {
 // wait lets time pass, timers included.
 func (p *peer) wait(d time.Duration) {
 	end := p.now.Add(d)
-	for {
+	for n := 0; ; n++ {
+		if n > 10000 {
+			p.t.Fatalf("no progress of time at %v, deadline %v", p.now, p.s.Deadline())
+		}
 		p.drain()
 		at := p.s.Deadline()
 		if at > end {

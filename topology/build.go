@@ -55,6 +55,9 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 		return
 	}
 	for _, end := range l.ends {
+		if t.Node(end) == nil && d.later {
+			return // reported already
+		}
 		if t.Node(end) == nil {
 			r.Errorf(l.endsAt, "topology.links.%s.ends: there is no host or router %q%s", l.name, end, decode.Suggest(end, t.names()))
 			return

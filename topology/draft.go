@@ -29,6 +29,7 @@ type Draft struct {
 	families []int
 	nodes    []nodeDraft
 	links    []linkDraft
+	later    bool // nodes are used that are not built yet
 }
 
 type nodeDraft struct {
@@ -78,6 +79,9 @@ func (d *Draft) Keys(m *decode.Map) {
 		m.Reserved("nat", "network address translation", decode.Anything)
 		d.nodes = append(d.nodes, n)
 	})
+	if !m.Describing() && (m.Has("switches") || m.Has("middleboxes")) {
+		d.later = true
+	}
 	m.Reserved("switches", "bridges", decode.Anything)
 	m.Reserved("middleboxes", "machines that change packets", decode.Anything)
 	m.Each("links", "what joins two nodes; the name is the interface's name inside its hosts", d.linkKeys)

@@ -416,3 +416,20 @@ func TestRTOWithWindowShut(t *testing.T) {
 	s.after(10 * time.Second)
 	s.closed(ErrTimedOut, TimedOut)
 }
+
+// On a path that goes silent the probe does not put off the timeout: it comes an
+// RTO after the last sign of life.
+func TestProbeDoesNotDelayRTO(t *testing.T) {
+	s := flight(t, Config{}, ",sackOK")
+	s.in(lit("P.", 1, 0, 1001))
+	s.sent()
+	rto := s.c.RTO()
+	s.after(rto - 1)
+	if s.u.saw(RTOExpired) || len(s.sent()) != 1 {
+		t.Fatal("want one probe and no timeout")
+	}
+	s.after(1)
+	if !s.u.saw(RTOExpired) {
+		t.Errorf("no timeout after %v", rto)
+	}
+}

@@ -201,7 +201,7 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 	if c.owed.tlp {
 		c.owed.tlp = false
-		if id := c.board.tail; id != noRun && c.tlpHigh == 0 {
+		if id := c.board.tail; id != noRun && c.tlpHigh == 0 && c.board.at(id).flags&runSACKed == 0 {
 			c.tlpHigh, c.tlpRetrans = c.sndNxt, true
 			return c.retransmitRun(now, b, id)
 		}

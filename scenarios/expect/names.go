@@ -27,11 +27,10 @@ type FlowNames struct {
 	Paths   []string // "wifi", or "wifi+s2"
 }
 
-// AxisNames is an axis with its labels in order; the pairing is one, too.
+// AxisNames is an axis with the labels that run, in order; the pairing is one, too.
 type AxisNames struct {
-	Name     string
-	Labels   []string
-	Selected []string // those that run
+	Name   string
+	Labels []string
 }
 
 // entry is one name of the catalogue: its last words, its dimension, and what it

@@ -9,9 +9,6 @@ import (
 	"mptcplab/topology/decode"
 )
 
-// ErrNotSelected says that an expression speaks of a run that --only left out.
-var ErrNotSelected = errors.New("speaks of a run that is not selected")
-
 // Parse reads an expression for one run and checks its names, its units and the
 // dimensions of both sides.
 func Parse(s string, names *Names) (*Comparison, error) {
@@ -322,9 +319,6 @@ func (p *parser) axis(n *nameNode, axis, label string) error {
 	}
 	if !slices.Contains(a.Labels, label) {
 		return fmt.Errorf("%s: %s has no %q%s", n.text, axis, label, decode.Suggest(label, a.Labels))
-	}
-	if !slices.Contains(a.Selected, label) {
-		return fmt.Errorf("%s %w", n.text, ErrNotSelected)
 	}
 	n.axis, n.label = axis, label
 	return nil

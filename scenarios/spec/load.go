@@ -161,9 +161,10 @@ func (f *File) edit(root *decode.Node, r *decode.Report) {
 	}
 	expandCounts(root, r)
 	checkFilters(root, r)
-	f.axes = allAxes(root)
+	all := allAxes(root)
 	applyOnly(root, f.options.Only, r)
-	markSelected(f.axes, root)
+	f.axes = allAxes(root)
+	pruneExpects(root, all, f.axes)
 }
 
 // header reads what is said once for all runs.

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,14 +139,10 @@ func (d *document) resolveExpect(run *Run, fabric string, axes []expect.AxisName
 	return list
 }
 
-// appendParsed adds an expectation unless it is wrong, or speaks of runs that
-// --only left out and cannot be judged.
+// appendParsed adds an expectation unless it is wrong.
 func appendParsed(list []Expectation, e Expectation, names *expect.Names, r *decode.Report) []Expectation {
 	tree, err := expect.Parse(e.Expr, names)
-	switch {
-	case errors.Is(err, expect.ErrNotSelected):
-		return list
-	case err != nil:
+	if err != nil {
 		r.Errorf(e.At, "expect: %v (in %q)", err, e.Expr)
 		return list
 	}
@@ -256,20 +251,13 @@ func checkFilters(root *decode.Node, r *decode.Report) {
 	}
 }
 
-// allAxes returns the axes with all their labels, before --only.
+// allAxes returns the axes with their labels.
 func allAxes(root *decode.Node) (list []expect.AxisNames) {
 	for _, name := range append(root.Get("sweep").Keys(), "pairing") {
 		labels, _ := axisLabels(root, name)
 		list = append(list, expect.AxisNames{Name: name, Labels: labels})
 	}
 	return list
-}
-
-// markSelected says which labels --only left.
-func markSelected(list []expect.AxisNames, root *decode.Node) {
-	for i := range list {
-		list[i].Selected, _ = axisLabels(root, list[i].Name)
-	}
 }
 
 func axisLabels(root *decode.Node, axis string) ([]string, bool) {

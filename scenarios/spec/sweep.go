@@ -3,10 +3,12 @@ package spec
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"mptcplab/scenarios/expect"
 	"mptcplab/topology/decode"
 )
 
@@ -233,4 +235,69 @@ func labelsOf(n *decode.Node) []string {
 func keep(n *decode.Node, want []string) {
 	n.Items = slices.DeleteFunc(n.Items, func(i *decode.Node) bool { return !slices.Contains(want, i.Text) })
 	n.Entries = slices.DeleteFunc(n.Entries, func(e decode.Entry) bool { return !slices.Contains(want, e.Key) })
+}
+
+// selects finds (axis=label) in an expression.
+var selects = regexp.MustCompile(`\(\s*([a-z][a-z0-9_-]*)\s*=\s*([^()]*?)\s*\)`)
+
+// pruneExpects removes from the tree the expectations that --only left nothing
+// to judge for: those about labels that do not run, and those that compare with
+// them.
+func pruneExpects(root *decode.Node, all, kept []expect.AxisNames) {
+	gone := map[string]bool{}
+	for i, a := range all {
+		for _, l := range a.Labels {
+			if !slices.Contains(kept[i].Labels, l) {
+				gone[a.Name+"="+l] = true
+			}
+		}
+	}
+	expects := root.Get("expect")
+	if len(gone) == 0 || expects == nil {
+		return
+	}
+	expects.Items = slices.DeleteFunc(expects.Items, func(item *decode.Node) bool {
+		text := item.Text
+		if that := item.Get("that"); that != nil {
+			text = that.Text
+		}
+		for _, m := range selects.FindAllStringSubmatch(text, -1) {
+			if gone[m[1]+"="+m[2]] {
+				return true
+			}
+		}
+		return pruneFor(item.Get("for"), kept)
+	})
+}
+
+// pruneFor removes labels that do not run and reports whether an axis has none left.
+func pruneFor(axes *decode.Node, kept []expect.AxisNames) bool {
+	if axes == nil || axes.Kind != decode.Dict {
+		return false
+	}
+	for i := range axes.Entries {
+		e := &axes.Entries[i]
+		k := slices.IndexFunc(kept, func(a expect.AxisNames) bool { return a.Name == e.Key })
+		if k < 0 {
+			continue // fabric, impair
+		}
+		runs := func(n *decode.Node) bool {
+			var scratch decode.Report // mistakes are reported when the value is read
+			f := filter{labels: []string{n.Text}}
+			if decode.IsRange(n.Text) {
+				one := readFilters(&scratch, &decode.Node{Kind: decode.Dict, Entries: []decode.Entry{{Key: e.Key, Value: n}}}, "")
+				f = one[0]
+			}
+			return slices.ContainsFunc(kept[k].Labels, f.matches)
+		}
+		if e.Value.Kind == decode.List {
+			e.Value.Items = slices.DeleteFunc(e.Value.Items, func(n *decode.Node) bool { return !runs(n) })
+			if len(e.Value.Items) == 0 {
+				return true
+			}
+		} else if !runs(e.Value) {
+			return true
+		}
+	}
+	return false
 }

@@ -221,6 +221,9 @@ func FormatSize(n uint64) string { return formatUnit(int64(n), Size) }
 func FormatPackets(n int) string { return strconv.Itoa(n) + "p" }
 
 func formatUnit(v int64, d Dim) string {
+	if v == 0 && d == Time {
+		return "0s"
+	}
 	if v == 0 {
 		return "0" + examples[d][strings.IndexFunc(examples[d], func(r rune) bool { return r > '9' }):]
 	}

@@ -116,7 +116,7 @@ func (c *Conn) fullInfo() error {
 		tcp:             &infos[0],
 	}
 	err := getsockopt(c.fd, unix.SOL_MPTCP, optFullInfo, unsafe.Pointer(&full), uint32(unsafe.Sizeof(full)))
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOPROTOOPT) {
+	if unknown(err) {
 		return c.firstInfo()
 	}
 	if err != nil {
@@ -125,6 +125,9 @@ func (c *Conn) fullInfo() error {
 	c.connection(&full.info)
 	seen := make(map[int]bool)
 	for i := range min(int(full.numSubflows), maxSubflows) {
+		if addrPort(subflows[i].remote).Port() == 0 {
+			continue // disconnected: the kernel keeps the first subflow's socket
+		}
 		s := mptcp.SubflowInfo{
 			ID:     int(subflows[i].id),
 			Local:  addrPort(subflows[i].local),
@@ -143,15 +146,37 @@ func (c *Conn) fullInfo() error {
 	return nil
 }
 
-// firstInfo is for kernels without MPTCP_FULL_INFO: the connection, and TCP_INFO, which
-// is the first subflow's.
+// firstInfo is for sockets that fell back, which know no MPTCP options, and for kernels
+// without MPTCP_FULL_INFO: the connection, and TCP_INFO, which is the first subflow's.
 func (c *Conn) firstInfo() error {
 	var in mptcpInfo
-	if err := getsockopt(c.fd, unix.SOL_MPTCP, optInfo, unsafe.Pointer(&in), uint32(unsafe.Sizeof(in))); err != nil {
+	err := getsockopt(c.fd, unix.SOL_MPTCP, optInfo, unsafe.Pointer(&in), uint32(unsafe.Sizeof(in)))
+	if unknown(err) {
+		if !c.last.Fallback {
+			c.fellBack(c.last.Token != 0)
+		}
+		return c.plainInfo()
+	}
+	if err != nil {
 		return err
 	}
 	c.connection(&in)
 	return c.subflowAlone()
+}
+
+// unknown reports whether err means that a socket has no such option.
+func unknown(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOPROTOOPT)
+}
+
+// fellBack notes that the connection is plain TCP. The kernel does not say why; that
+// the peer answered MP_CAPABLE at first (spoke) excludes the handshake.
+func (c *Conn) fellBack(spoke bool) {
+	c.last.MPTCP, c.last.Fallback = false, true
+	c.last.FallbackReason = "no MP_CAPABLE in SYN/ACK"
+	if spoke {
+		c.last.FallbackReason = "after the handshake; the kernel does not say why"
+	}
 }
 
 // connection takes over what is said of the connection as a whole.
@@ -161,15 +186,9 @@ func (c *Conn) connection(in *mptcpInfo) {
 	l.Checksum = in.checksum != 0
 	l.BytesSent, l.BytesAcked, l.BytesReceived = in.bytesSent, in.bytesAcked, in.bytesReceived
 	l.Reinjected = in.bytesRetrans // mptcpi_bytes_retrans: sent again by the connection, on whatever subflow
-	l.Fallback = in.flags&flagFallback != 0
-	l.MPTCP = !l.Fallback && c.Established()
-	l.FallbackReason = ""
-	switch {
-	case !l.Fallback:
-	case in.flags&flagRemoteKey == 0:
-		l.FallbackReason = "no MP_CAPABLE in SYN/ACK"
-	default:
-		l.FallbackReason = "after the handshake; the kernel does not say why"
+	l.MPTCP = c.Established()
+	if in.flags&flagFallback != 0 {
+		c.fellBack(in.flags&flagRemoteKey != 0)
 	}
 }
 
@@ -201,9 +220,12 @@ func (c *Conn) subflowAlone() error {
 	}
 	s.Established = established(s.TCP.State)
 	s.Closed = s.TCP.State == tcp.StateClosed
-	if len(c.last.Subflows) == 0 {
+	switch {
+	case len(c.last.Subflows) == 0:
 		c.last.Subflows = []mptcp.SubflowInfo{s}
-	} else {
+	case s.TCP.SegsOut < c.last.Subflows[0].TCP.SegsOut: // disconnected: it counts anew
+		c.last.Subflows[0].Closed = true
+	default:
 		if !s.Remote.IsValid() { // gone with the connection
 			s.Local, s.Remote = c.last.Subflows[0].Local, c.last.Subflows[0].Remote
 		}

@@ -156,7 +156,7 @@ func TestBulkAndItsInfo(t *testing.T) {
 				if in.Fallback != tc.fallback[i] || in.FallbackReason != want {
 					t.Errorf("end %d: fallback %v %q, want %v %q", i, in.Fallback, in.FallbackReason, tc.fallback[i], want)
 				}
-				if speaks := tc.proto == [2]string{"mptcp", "mptcp"}; in.MPTCP != speaks || (in.Token != 0) != (tc.proto[i] == "mptcp" && !(i == 1 && in.Fallback)) {
+				if speaks := tc.proto == [2]string{"mptcp", "mptcp"}; in.MPTCP != speaks || (in.Token != 0) != speaks {
 					t.Errorf("end %d: MPTCP %v, token %#x", i, in.MPTCP, in.Token)
 				}
 				if in.SndBuf != 200_000 || in.RcvBuf != 200_000 {
