@@ -140,13 +140,13 @@ func (l *legend) add(e entry) {
 // addCloud draws data as it was sent: dots in the colour of the path, and on top
 // crosses where old data was sent again. If named, the paths are in the legend.
 func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length, named bool) {
-	for _, path := range b.paths {
+	for i, path := range b.paths { // smaller one by one: none hides those before it
 		s := stroke{path, observe.First}
 		if len(c.points[s]) == 0 {
 			continue
 		}
 		color, _ := b.style(path)
-		p.Add(dots{points: c.points[s], color: color, radius: radius, shape: dot})
+		p.Add(dots{points: c.points[s], color: color, radius: max(0.5, 1-0.4*vg.Length(i)) * radius, shape: dot})
 		if named {
 			l.add(entry{text: "sent on " + path, color: color, shape: dot})
 		}
