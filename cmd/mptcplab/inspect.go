@@ -12,6 +12,7 @@ import (
 	"mptcplab/scenarios/spec"
 	"mptcplab/topology"
 	"mptcplab/topology/doctor"
+	"mptcplab/topology/netns"
 )
 
 func validateCommand() *cobra.Command {
@@ -157,6 +158,14 @@ func doctorCommand() *cobra.Command {
 		Example: "  mptcplab doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// In a user namespace more can be tried; where there is none, that is
+			// one of the findings.
+			if status, done, err := netns.Enter(); err == nil && done {
+				if status != 0 {
+					return exit(status, nil)
+				}
+				return nil
+			}
 			_, err := fmt.Fprint(c.OutOrStdout(), doctor.Table(doctor.Examine()))
 			return err
 		},
