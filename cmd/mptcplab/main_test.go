@@ -27,7 +27,11 @@ func TestMain(m *testing.M) {
 
 // process is mptcplab as a process of its own.
 func process(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, os.Args[0], args...)
+	self, err := os.Executable() // os.Args[0] may be relative to a folder we left
+	if err != nil {
+		panic(err)
+	}
+	c := exec.CommandContext(ctx, self, args...)
 	c.Env = append(os.Environ(), asCommand+"=1")
 	return c
 }
