@@ -210,7 +210,7 @@ func (c *Conn) tlpAck(now clock.Instant, ack wire.Seq, a *ackEvent) {
 		c.enterCWR()
 		c.leaveReduction()
 		c.flow.State = cc.Open
-	case !a.advanced && a.sackedBytes == 0 && a.pure:
+	case !a.advanced && !a.hasSACK && a.pure:
 		c.tlpHigh = 0 // a duplicate ACK: the original had arrived
 	}
 }
