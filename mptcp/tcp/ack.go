@@ -59,7 +59,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		c.probesOut = 0
 		c.ackNews(now, s, seq, ack, &a)
 	}
-	if c.sackOK && s.Options.Has&wire.HasSACK != 0 && c.board.packets > 0 {
+	if c.sackOK && a.hasSACK {
 		c.processSACK(now, s, ack, &a)
 	}
 	c.sampleFromAck(now, s, &a)
