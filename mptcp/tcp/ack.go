@@ -341,6 +341,11 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 		c.armRTO(now)
 		c.armTLP(now)
 		c.startUserTimer(now)
+	case a.sackRTT > now.Sub(c.board.at(c.board.head).sentAt):
+		// What was sent before the oldest segment (last) went out still arrives: that
+		// one had no chance yet.
+		c.armRTO(now)
+		c.timers.Stop(timerTLP)
 	case c.board.sacked > 0:
 		// No probe if "segments have been SACKed": the reordering timer takes over
 		// (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).

@@ -45,14 +45,12 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
 		k.fack = r.end
 	}
 	rtt := now.Sub(r.sentAt)
-	if r.flags&runEver != 0 {
-		// The ACK may be for the original: it is if its TSecr "indicates the ACK was
-		// not acknowledging the last retransmission", or "the segment was last
-		// retransmitted less than RACK.min_rtt ago"
-		// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 2).
-		if a.hasTS && int32(a.tsecr-c.tsClock(r.sentAt)) < 0 || rtt < c.rtt.min {
-			return
-		}
+	if r.flags&runEver != 0 && rtt < c.rtt.min {
+		// The ACK is for the original: the segment "was last retransmitted less than
+		// RACK.min_rtt ago" (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step
+		// 2). The other check there, by TSecr, fails for what is SACKed: an ACK echoes
+		// the timestamp of the last segment in order (RFC 7323, 4.3).
+		return
 	}
 	if !k.valid || sentAfter(r.sentAt, k.sentAt, r.end, k.end) {
 		k.sentAt, k.end, k.rtt = r.sentAt, r.end, rtt
