@@ -201,6 +201,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 // conclude ends the connection for everybody but its subflows' TIME-WAIT.
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
+	for _, sf := range c.subflows {
+		sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+	}
 	c.rtxAt, c.closeAt = clock.Never, clock.Never
 	c.uncountEstablished()
 	c.stack.dropToken(c)
