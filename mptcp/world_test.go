@@ -251,6 +251,7 @@ type app struct {
 	lastGot     clock.Instant
 	gap         time.Duration
 	tolerant    bool
+	paused      bool // it does not read
 }
 
 func pattern(key byte, i int) byte { return byte(i) ^ byte(i>>8)*7 ^ byte(i>>16)*13 ^ key }
@@ -280,7 +281,7 @@ func (a *app) poll(w *world) {
 		a.closed = true
 		a.c.CloseWrite()
 	}
-	for !a.eof {
+	for !a.eof && !a.paused {
 		n, err := a.c.Read(a.buf)
 		for i := range n {
 			if a.buf[i] != pattern(a.peer, a.got+i) && !a.tolerant {
@@ -313,6 +314,7 @@ type pair struct {
 	server *app
 	down   int
 
+	paused   bool // the server does not read
 	tolerant bool // packets were changed: streams may be broken, but nothing else
 }
 
@@ -349,6 +351,7 @@ func (p *pair) poll() {
 		p.client.poll(p.w)
 	}
 	if p.server != nil {
+		p.server.paused = p.paused
 		p.server.poll(p.w)
 		if !p.tolerant {
 			p.check()
@@ -421,4 +424,22 @@ func (r *recorder) count(k trace.Kind) (n int) {
 		}
 	}
 	return n
+}
+
+// forgets waits until TIME-WAIT and the like are over: the hosts have forgotten
+// everything then.
+func (w *world) forgets() {
+	w.t.Helper()
+	w.run(time.Hour, func() bool { return false })
+	for i, h := range w.hosts {
+		live := 0
+		for _, c := range h.conns {
+			if !c.forgotten {
+				live++
+			}
+		}
+		if live != 0 || len(h.flows) != 0 || len(h.tokens) != 0 || h.Deadline() != clock.Never {
+			w.t.Errorf("host %d remembers %d connections, %d flows, %d tokens; deadline %v", i, live, len(h.flows), len(h.tokens), h.Deadline())
+		}
+	}
 }
