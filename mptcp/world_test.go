@@ -380,6 +380,9 @@ func (p *pair) state() string {
 		s += fmt.Sprintf("; server sent %d got %d/%d err %v", p.server.sent, p.server.got, p.client.total, p.server.err)
 		s += fmt.Sprintf("\nserver %+v", p.server.c.Info(p.w.now))
 	}
+	for _, sf := range p.client.c.subflows {
+		s += fmt.Sprintf("\n%d: stage %d closing %v over %v joinAt %v", sf.id, sf.stage, sf.closing, sf.over, sf.joinAt)
+	}
 	return s + fmt.Sprintf("\nclient err %v %+v", p.client.err, p.client.c.Info(p.w.now))
 }
 
@@ -387,6 +390,8 @@ func (p *pair) state() string {
 func (p *pair) finish(d time.Duration) {
 	p.w.t.Helper()
 	start := p.w.now
+	p.poll() // who paused reads what is there, even if nothing else happens
+	p.w.mutated()
 	if !p.w.run(d, p.done) {
 		p.w.t.Fatalf("not done after %v: %s", p.w.now.Sub(start), p.state())
 	}
