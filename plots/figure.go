@@ -105,7 +105,7 @@ func (f *figure) drawLegend(c draw.Canvas) {
 		case box:
 			c.FillPolygon(e.color, rectangle(x+3, y-4, x+17, y+4))
 		}
-		c.FillText(sty, vg.Point{X: x + 24, Y: y}, e.text)
+		c.FillText(sty, vg.Point{X: x + 24, Y: y + 1}, e.text)
 		x += 24 + sty.Width(e.text) + 16
 	}
 }

@@ -103,7 +103,7 @@ func (d *Draft) checkAddresses(t *Topology, r *decode.Report) {
 	subnet := map[netip.Prefix]string{}
 	for i := range d.links {
 		l := &d.links[i]
-		if len(l.ends) != 2 {
+		if len(l.ends) != 2 || l.bad {
 			continue
 		}
 		for end, list := range l.addresses {

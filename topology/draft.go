@@ -52,6 +52,7 @@ type linkDraft struct {
 	endsAt    decode.Position
 	addresses [2][]netip.Prefix
 	given     bool // addresses
+	bad       bool // addresses that could not be read
 	addrAt    decode.Position
 	mtu       int
 	behaviour [2]Behaviour
@@ -132,6 +133,9 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	if m.Describing() {
 		return
 	}
+	if name == "lo" || name == "all" || name == "default" {
+		m.Errorf("a link cannot be called %q, that is no name for an interface in Linux", name)
+	}
 	for _, dir := range []Direction{Uplink, Downlink} {
 		if wrong := l.behaviour[dir].Check(); wrong != "" {
 			m.Errorf("%s", wrong)
@@ -156,9 +160,11 @@ func addressKey(m *decode.Map, l *linkDraft) {
 		for end, item := range n.Items {
 			at := fmt.Sprintf("%s.%d", path, end)
 			if item.Kind == decode.List {
-				l.addresses[end], _ = decode.ReadList(m.Report(), item, at, decode.PrefixType)
-			} else if p, ok := decode.PrefixType.Read(m.Report(), item, at); ok {
-				l.addresses[end] = []netip.Prefix{p}
+				list, ok := decode.ReadList(m.Report(), item, at, decode.PrefixType)
+				l.addresses[end], l.bad = list, l.bad || !ok
+			} else {
+				p, ok := decode.PrefixType.Read(m.Report(), item, at)
+				l.addresses[end], l.bad = []netip.Prefix{p}, l.bad || !ok
 			}
 		}
 	})

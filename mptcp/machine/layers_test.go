@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"impairments"},
 	{"topology"},
 	{"workloads", "topology/netns", "topology/virtual", "impairments/relay", "impairments/netem"},
-	{"workloads/kernel"},
+	{"workloads/kernel", "topology/doctor", "topology/vm"},
 	{"scenarios/result"},
 	{"scenarios/observe"},
 	{"scenarios"},

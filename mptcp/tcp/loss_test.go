@@ -134,15 +134,35 @@ func TestLostRetransmission(t *testing.T) {
 	s.after(10 * time.Millisecond)
 	s.in(fmtSACK(1, 1001, int(nxt))) // and arrives: the retransmission did not
 	s.after(5 * time.Millisecond)    // the reordering window
+	s.wantAgain(1)
+}
+
+// wantAgain expects one retransmission at seq, without a timeout.
+func (s *script) wantAgain(seq wire.Seq) {
+	s.t.Helper()
 	again := 0
 	for _, r := range s.sent() {
-		if r.left == 1 {
-			again++
-		}
+		again += btoi(r.left == seq)
 	}
-	if again != 1 || s.c.Info(s.now).Retransmits != 0 {
-		t.Errorf("retransmitted again %d times", again)
+	if again != 1 || s.u.saw(RTOExpired) {
+		s.t.Fatalf("%d was retransmitted %d times", seq, again)
 	}
+}
+
+// The same with timestamps, where the ACKs that SACK a retransmission echo an
+// old one: the loss of one retransmission is known by another that arrived.
+func TestLostRetransmissionWithTimestamps(t *testing.T) {
+	s := flight(t, Config{}, ",sackOK,TS val 1 ecr 0")
+	in := func(blocks string) { s.in(". 1:1(0) ack 1 win 65535 <TS val 2 ecr 1010,sack " + blocks + ">") }
+	in("989:1977")
+	in("2965:9881 989:1977") // 1 and 1977 are lost
+	if r := s.sent(); len(r) < 3 || r[1].left != 1 || r[2].left != 1977 {
+		t.Fatalf("sent %v", r)
+	}
+	s.after(10 * time.Millisecond)
+	in("989:9881") // the retransmission of 1977 arrived, that of 1 did not
+	s.after(3 * time.Millisecond)
+	s.wantAgain(1)
 }
 
 // Reordering that was seen earns patience: a quarter of the RTT.

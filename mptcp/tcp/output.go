@@ -211,10 +211,14 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		return 0
 	}
 	r := c.board.at(id)
-	if r.start.LessEq(c.sndUna) || r.start.Less(c.SndWndEnd()) {
-		return c.retransmitRun(now, b, id)
+	if c.sndUna.Less(r.start) && c.SndWndEnd().LessEq(r.start) {
+		return 0
 	}
-	return 0
+	n := c.retransmitRun(now, b, id)
+	if id == c.board.head {
+		c.armRTO(now) // the oldest segment has its full time again
+	}
+	return n
 }
 
 // retransmitRun writes the first segment of run id once more.

@@ -61,7 +61,7 @@ func capture(t *testing.T) string {
 	t.Helper()
 	f, err := spec.Load(filepath.Join("..", "wifi-lte-handover.yaml"), spec.Options{
 		Fabric: "virtual", Only: []string{"pairing=mptcp-mptcp"},
-		Sets: []string{"workloads.get.download=4MB", "timeline.0.at=500ms", "timeline.1.at=2s"},
+		Sets: []string{"workloads.get.download=3MB", "timeline.0.at=500ms", "timeline.1.at=2s"},
 	})
 	if err != nil {
 		t.Fatal(err)

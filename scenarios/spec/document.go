@@ -26,6 +26,7 @@ type document struct {
 	capture                   Capture
 	assumed                   []string
 	file                      string
+	durationAt                Position
 }
 
 // hostBlock is what one level (the file, a host, a workload) says about stacks.
@@ -33,7 +34,7 @@ type hostBlock struct {
 	stack     Stack
 	stackAt   Position
 	settings  settingsBlock
-	limits    *pm.Limits
+	limits    limitsDraft
 	endpoints []endpointDraft // nil with auto
 	auto      bool
 	given     bool // endpoints
@@ -66,6 +67,9 @@ func (d *document) keys(m *decode.Map) {
 	decode.Get(m, "source", decode.TextType, &d.source, "where the numbers come from")
 	decode.Get(m, "seed", seedType, &d.seed, "run r of every point and pairing uses seed + r; default 1")
 	decode.Get(m, "repeat", decode.IntType(1, 100_000), &d.repeat, "repetitions of every point and pairing; default 1")
+	if !m.Describing() {
+		d.durationAt = m.PositionOf("duration")
+	}
 	decode.Get(m, "duration", decode.TimeType, &d.duration, "stop then; default: when all workloads are done")
 	decode.Get(m, "timeout", decode.TimeType, &d.timeout, "give up then; default 10min")
 	structural(m, "include", "other files, relative to this one: maps merge, lists replace", decode.OneOf(decode.Pattern("."), decode.ListOf(decode.Pattern("."))))
@@ -125,8 +129,7 @@ func (h *hostBlock) keys(m *decode.Map, host bool) {
 		if host {
 			h.endpointsKey(m)
 			m.Object("limits", "of the path manager; default 8/8 with endpoints: auto, else as Linux 2/0", func(m *decode.Map) {
-				l := limitKeys(m)
-				h.limits = &l
+				h.limits = limitKeys(m)
 			})
 		}
 	})
@@ -145,10 +148,29 @@ var socketSettings = func() (list []setting) {
 	return list
 }()
 
-func limitKeys(m *decode.Map) pm.Limits {
-	l := kernelLimits
-	decode.Get(m, "subflows", decode.IntType(0, 8), &l.Subflows, "additional subflows of a connection")
-	decode.Get(m, "add_addr_accepted", decode.IntType(0, 8), &l.AddAddrAccepted, "announced addresses that are used")
+// limitsDraft is what a block says about limits: either, both or none.
+type limitsDraft struct{ subflows, accepted *int }
+
+func limitKeys(m *decode.Map) limitsDraft {
+	var l limitsDraft
+	var subflows, accepted int
+	if decode.Get(m, "subflows", decode.IntType(0, 8), &subflows, "additional subflows of a connection") {
+		l.subflows = &subflows
+	}
+	if decode.Get(m, "add_addr_accepted", decode.IntType(0, 8), &accepted, "announced addresses that are used") {
+		l.accepted = &accepted
+	}
+	return l
+}
+
+// over lays what was said over l.
+func (d limitsDraft) over(l pm.Limits) pm.Limits {
+	if d.subflows != nil {
+		l.Subflows = *d.subflows
+	}
+	if d.accepted != nil {
+		l.AddAddrAccepted = *d.accepted
+	}
 	return l
 }
 

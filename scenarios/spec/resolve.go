@@ -1,11 +1,11 @@
 package spec
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 
-	"mptcplab/mptcp/pm"
 	"mptcplab/scenarios/expect"
 	"mptcplab/topology"
 	"mptcplab/topology/decode"
@@ -13,10 +13,9 @@ import (
 
 // run resolves the document into a run; what is wrong goes to r.
 func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.AxisNames, r *decode.Report) Run {
-	before := r.Len()
 	run := Run{Pairing: p.name, Point: point, Duration: d.duration, Timeout: d.timeout}
 	run.Topology = d.draft.Build(r)
-	if len(d.workloads) == 0 && r.Len() == before {
+	if len(d.workloads) == 0 && !r.Failed() {
 		r.Errorf(Position{File: d.file}, "there are no workloads; a scenario needs at least one")
 	}
 	if r.Failed() {
@@ -32,6 +31,10 @@ func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.Axi
 		}
 	}
 	d.checkStacks(run.Hosts, fabric, r)
+	d.checkCapture(run.Topology, r)
+	if d.duration > d.timeout {
+		r.Errorf(d.durationAt, "duration %s is after the timeout of %s", decode.FormatTime(d.duration), decode.FormatTime(d.timeout))
+	}
 	if r.Failed() {
 		return run
 	}
@@ -55,11 +58,7 @@ func (d *document) resolveHost(n *topology.Node, work []Workload, r *decode.Repo
 	} else {
 		h.Endpoints = autoEndpoints(n, work)
 	}
-	for _, l := range []*pm.Limits{d.global.limits, own.limits} {
-		if l != nil {
-			h.Limits = *l
-		}
-	}
+	h.Limits = own.limits.over(d.global.limits.over(h.Limits))
 	return h
 }
 
@@ -92,6 +91,24 @@ func (d *document) checkPorts(work []Workload, r *decode.Report) {
 			if o.Port == w.Port && o.Server == w.Server && w.Server != "" {
 				r.Errorf(d.workloads[i].at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, w.Port, w.Server, o.Name)
 			}
+		}
+	}
+}
+
+// checkCapture refuses patterns that no interface of a host fits.
+func (d *document) checkCapture(t *topology.Topology, r *decode.Report) {
+	var all []string
+	for _, n := range t.Nodes {
+		for _, i := range n.Interfaces {
+			if n.Kind == topology.Host {
+				all = append(all, n.Name+"."+i.Link)
+			}
+		}
+	}
+	for _, p := range d.capture.Interfaces {
+		fits := func(name string) bool { ok, err := path.Match(p, name); return ok && err == nil }
+		if !slices.ContainsFunc(all, fits) {
+			r.Errorf(d.capture.at, "capture.packets: no interface fits %q%s", p, decode.Suggest(p, all))
 		}
 	}
 }

@@ -19,6 +19,7 @@ type eventDraft struct {
 	each                  [2]topology.Change
 	state                 *bool
 	endpoints             [3]*endpointDraft // add, delete, change
+	limits                *limitsDraft
 }
 
 var subjects = []string{"link", "iface", "host", "workload", "mark"}
@@ -79,7 +80,7 @@ func (e *eventDraft) hostKeys(m *decode.Map) {
 	decode.Get(m, "flush_endpoints", decode.BoolType, &e.FlushEndpoints, "deletes all endpoints")
 	m.Object("set_limits", "of the path manager", func(m *decode.Map) {
 		l := limitKeys(m)
-		e.SetLimits = &l
+		e.limits = &l
 	})
 }
 
@@ -110,17 +111,18 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 		"workload": {"stop"},
 		"mark":     {},
 	}
-	changes := 0
+	changes, foreign := 0, 0
 	for _, key := range m.Present() {
 		switch {
 		case slices.Contains([]string{"at", "name", "when", "after", have[0]}, key) || isReservedKey(key):
 		case have[0] == "link" && isImpairKey(key), slices.Contains(own[have[0]], key):
 			changes++
 		default:
+			foreign++
 			m.Report().Errorf(m.PositionOf(key), "%s: %q does not go with %s", m.Path, key, have[0])
 		}
 	}
-	if changes == 0 && have[0] != "mark" {
+	if changes == 0 && foreign == 0 && have[0] != "mark" {
 		m.Errorf("nothing changes; give %s", strings.Join(append(own[have[0]], impairWord(have[0])...), ", "))
 	}
 	if have[0] == "iface" && !m.Has("state") {
@@ -128,6 +130,9 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 	}
 	if have[0] == "workload" && !e.Stop && !m.Has("tcp") && !m.Has("mptcp") {
 		m.Errorf("a workload event needs stop: true")
+	}
+	if e.state != nil && have[0] == "link" && e.Ramp > 0 {
+		m.Errorf("state changes at once; ramp is for impairments")
 	}
 	if e.Ramp > 0 && e.both.Empty() && e.each[0].Empty() && e.each[1].Empty() {
 		m.Errorf("ramp needs an impairment to go to")
@@ -163,9 +168,9 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 	drafts := slices.Clone(d.timeline)
 	slices.SortStableFunc(drafts, func(a, b eventDraft) int { return int(max(-1, min(1, a.At-b.At))) })
 	now := map[string]*[2]topology.Behaviour{}
-	endpoints := map[string][]pm.Endpoint{}
+	state := map[string]*pathManager{}
 	for _, h := range hosts {
-		endpoints[h.Name] = slices.Clone(h.Endpoints)
+		state[h.Name] = &pathManager{slices.Clone(h.Endpoints), h.Limits}
 	}
 	names := map[string]bool{}
 	var out []Event
@@ -182,7 +187,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
 			e.IfaceUp = e.state
 		case e.Host != "":
-			resolveHostEvent(e, t, endpoints, r)
+			resolveHostEvent(e, t, state, r)
 		case e.Workload != "" && !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload }):
 			r.Errorf(e.subjectAt, "%s: there is no workload %q%s", e.path, e.Workload, decode.Suggest(e.Workload, workloadNames(work)))
 		}
@@ -228,13 +233,19 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 	}
 }
 
-func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string][]pm.Endpoint, r *decode.Report) {
+// pathManager is what the events so far made of a host's endpoints and limits.
+type pathManager struct {
+	endpoints []pm.Endpoint
+	limits    pm.Limits
+}
+
+func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pathManager, r *decode.Report) {
 	n := t.Node(e.Host)
 	if n == nil || n.Kind != topology.Host {
 		r.Errorf(e.subjectAt, "%s: there is no host %q%s", e.path, e.Host, decode.Suggest(e.Host, hostNames(t)))
 		return
 	}
-	list := state[e.Host]
+	list := state[e.Host].endpoints
 	if a := e.endpoints[0]; a != nil {
 		drafts := make([]endpointDraft, 0, len(list)+1)
 		for _, old := range list {
@@ -262,7 +273,11 @@ func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string][]pm
 	if e.FlushEndpoints {
 		list = nil
 	}
-	state[e.Host] = list
+	state[e.Host].endpoints = list
+	if e.limits != nil {
+		l := e.limits.over(state[e.Host].limits)
+		state[e.Host].limits, e.SetLimits = l, &l
+	}
 }
 
 // find returns the index of the endpoint that is meant.

@@ -245,8 +245,8 @@ func familyWord(f int) string {
 	return fmt.Sprintf(" over IPv%d", f)
 }
 
-// bind chooses the server's address in a family: the first that the client
-// reaches and that reaches the client.
+// bind chooses the server's address in a family: the one on the client's own
+// link, or the first that the client reaches and that reaches the client.
 func (w *workloadDraft) bind(out *Workload, t *topology.Topology, cif, sif *topology.Interface, server *topology.Node, family int) bool {
 	source, link := netip.Addr{}, ""
 	if cif != nil {
@@ -256,8 +256,14 @@ func (w *workloadDraft) bind(out *Workload, t *topology.Topology, cif, sif *topo
 		}
 		source, link = a, cif.Link
 	}
+	ends := make([]*topology.Interface, 0, len(server.Interfaces)+1)
+	if i := server.Interface(link); i != nil {
+		ends = append(ends, i)
+	}
 	for k := range server.Interfaces {
-		i := &server.Interfaces[k]
+		ends = append(ends, &server.Interfaces[k])
+	}
+	for _, i := range ends {
 		if sif != nil && i.Link != sif.Link {
 			continue
 		}

@@ -56,7 +56,7 @@ func Parse(file string, data []byte, r *Report) *Node {
 	var doc yaml.Node
 	if err := dec.Decode(&doc); err != nil {
 		if !errors.Is(err, io.EOF) {
-			reportSyntax(file, err, r)
+			reportSyntax(file, data, err, r)
 		}
 		return empty
 	}
@@ -64,7 +64,7 @@ func Parse(file string, data []byte, r *Report) *Node {
 	if err := dec.Decode(&second); err == nil {
 		r.Errorf(Position{file, second.Line, max(second.Column, 1)}, "a second document begins here; one file is one scenario")
 	} else if !errors.Is(err, io.EOF) {
-		reportSyntax(file, err, r)
+		reportSyntax(file, data, err, r)
 	}
 	if len(doc.Content) == 0 {
 		return empty
@@ -79,12 +79,17 @@ func Parse(file string, data []byte, r *Report) *Node {
 
 var syntaxLine = regexp.MustCompile(`line (\d+): `)
 
-func reportSyntax(file string, err error, r *Report) {
+func reportSyntax(file string, data []byte, err error, r *Report) {
 	at := Position{file, 1, 1}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := syntaxLine.FindStringSubmatch(text); m != nil {
 		at.Line, _ = strconv.Atoi(m[1])
 		text = strings.Replace(text, m[0], "", 1)
+	}
+	if k := bytes.Index(data, []byte("${")); k >= 0 {
+		at.Line = 1 + bytes.Count(data[:k], []byte("\n"))
+		at.Column = k - bytes.LastIndexByte(data[:k], '\n')
+		text += "; ${name} is a syntax error inside { }: write $name"
 	}
 	r.Errorf(at, "not YAML: %s", text)
 }

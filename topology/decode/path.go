@@ -121,7 +121,7 @@ func (n *Node) yaml() *yaml.Node {
 
 // needsQuotes reports whether s, written plain, would be read as something else.
 func needsQuotes(s string) bool {
-	if s == "" || s != strings.TrimSpace(s) || strings.ContainsAny(s, "\n\t,[]{}\"'#") || strings.Contains(s, ": ") || strings.HasSuffix(s, ":") {
+	if s == "" || s != strings.TrimSpace(s) || strings.ContainsAny(s, "\n\t,[]{}\"'#:") {
 		return true
 	}
 	if strings.ContainsAny(s[:1], "-?:&*!|>%@`") {

@@ -70,9 +70,6 @@ func (r *Report) Errorf(at Position, format string, args ...any) {
 // Failed reports whether there is any mistake.
 func (r *Report) Failed() bool { return len(r.list) > 0 }
 
-// Len returns the number of mistakes.
-func (r *Report) Len() int { return len(r.list) }
-
 // Err returns nil or all mistakes, as [Errors].
 func (r *Report) Err() error {
 	if len(r.list) == 0 {
