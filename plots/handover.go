@@ -29,7 +29,7 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 	for i := range list {
 		w := &list[i]
 		h := w.handover
-		p := newPlot(describe(h), "Time (s)", "Place in the stream (MB)")
+		p := newPlot(describe(w), "Time (s)", "Place in the stream (MB)")
 		if d == nil {
 			w.delivered = s.delivered(flow.Name, dir)
 		}
@@ -37,7 +37,7 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 		lo, hi := visible(w)
 		p.Y.Min, p.Y.Max = lo, lo+(hi-lo)*1.22
 		p.Add(shade{h.GapStart, h.GapEnd, "gap " + duration(h.GapMS)})
-		b.addCloud(p, &w.cloud, lgd, 1.1)
+		b.addCloud(p, &w.cloud, lgd, 1.1, true)
 		p.Add(stairs(w.delivered))
 		p.Add(events{run.Events})
 		// Plotters widen the axes as they are added.
@@ -53,15 +53,19 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 }
 
 // describe says in a line what a panel shows.
-func describe(h result.Handover) string {
-	s := []string{fmt.Sprintf("%s at %.3f s", h.Event, h.At)}
+func describe(w *window) string {
+	h := w.handover
+	var s []string
+	for _, e := range append([]result.Handover{h}, w.others...) {
+		s = append(s, fmt.Sprintf("%s at %.3f s", e.Event, e.At))
+	}
 	switch {
 	case h.Cause != "" && h.Cause != "none" && h.Path != "":
 		s = append(s, fmt.Sprintf("ended by %s, on %s", h.Cause, h.Path))
 	case h.Cause != "" && h.Cause != "none":
 		s = append(s, "ended by "+h.Cause)
 	case h.Path != "":
-		s = append(s, "went on on "+h.Path)
+		s = append(s, "continued on "+h.Path)
 	}
 	if h.RTOMS != nil {
 		s = append(s, "RTO "+duration(*h.RTOMS))
@@ -88,7 +92,9 @@ func visible(w *window) (lo, hi float64) {
 	}
 	take(w.delivered)
 	for _, s := range w.cloud.order {
-		take(w.cloud.points[s])
+		if s.kind != observe.Retransmission { // may be of data delivered long ago
+			take(w.cloud.points[s])
+		}
 	}
 	if hi-lo < 1e-6 {
 		hi = lo + 1e-3
@@ -132,23 +138,25 @@ func (l *legend) add(e entry) {
 }
 
 // addCloud draws data as it was sent: dots in the colour of the path, and on top
-// crosses where old data was sent again.
-func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length) {
+// crosses where old data was sent again. If named, the paths are in the legend.
+func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length, named bool) {
 	for _, s := range c.order {
 		if s.kind == observe.First {
 			color, _ := b.style(s.path)
-			p.Add(dots{points: c.points[s], color: color, radius: radius})
-			l.add(entry{text: "sent on " + s.path, color: color, shape: dot})
+			p.Add(dots{points: c.points[s], color: color, radius: radius, shape: dot})
+			if named {
+				l.add(entry{text: "sent on " + s.path, color: color, shape: dot})
+			}
 		}
 	}
 	for _, s := range c.order {
 		switch s.kind {
 		case observe.Reinjection:
-			p.Add(dots{points: c.points[s], color: vermilion, radius: 2.2, cross: true})
+			p.Add(dots{points: c.points[s], color: vermilion, radius: 2.2, shape: cross})
 			l.add(entry{text: "reinjected", color: vermilion, shape: cross})
 		case observe.Retransmission:
-			p.Add(dots{points: c.points[s], color: ink, radius: 1.3 * radius})
-			l.add(entry{text: "retransmitted", color: ink, shape: dot})
+			p.Add(dots{points: c.points[s], color: ink, radius: 2.2, shape: plus})
+			l.add(entry{text: "retransmitted", color: ink, shape: plus})
 		}
 	}
 }

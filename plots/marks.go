@@ -59,12 +59,12 @@ func headroom(p *plot.Plot, share float64) {
 	p.Y.Max *= 1 + share
 }
 
-// dots draws many small squares as one path.
+// dots draws many small squares, crosses or pluses as one path.
 type dots struct {
 	points plotter.XYs
 	color  color.Color
 	radius vg.Length
-	cross  bool
+	shape  shape
 }
 
 func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
@@ -76,7 +76,14 @@ func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
 			continue
 		}
 		r := d.radius
-		if d.cross {
+		switch d.shape {
+		case plus:
+			path.Move(vg.Point{X: px - r, Y: py})
+			path.Line(vg.Point{X: px + r, Y: py})
+			path.Move(vg.Point{X: px, Y: py - r})
+			path.Line(vg.Point{X: px, Y: py + r})
+			continue
+		case cross:
 			path.Move(vg.Point{X: px - r, Y: py - r})
 			path.Line(vg.Point{X: px + r, Y: py + r})
 			path.Move(vg.Point{X: px - r, Y: py + r})
@@ -93,7 +100,7 @@ func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
 		return
 	}
 	c.SetColor(d.color)
-	if d.cross {
+	if d.shape != dot {
 		c.SetLineStyle(draw.LineStyle{Color: d.color, Width: 0.8})
 		c.Stroke(path)
 		return
@@ -126,6 +133,7 @@ func (s shade) Plot(c draw.Canvas, p *plot.Plot) {
 	t.Font = sans(9, true)
 	w := t.Width(s.label)/2 + 2
 	mid := min(max((l+r)/2, c.Min.X+w), c.Max.X-w)
+	c.FillPolygon(color.White, rectangle(mid-w, y-16, mid+w, y-4))
 	c.FillText(t, vg.Point{X: mid, Y: y - 5}, s.label)
 }
 

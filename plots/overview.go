@@ -1,9 +1,11 @@
 package plots
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"sort"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -35,14 +37,21 @@ func (b *book) overview() *figure {
 		c, _ := b.style(name)
 		f.legend = append(f.legend, entry{text: name, color: c, shape: box})
 	}
-	goodput := newPlot("", "Goodput (Mbit/s)", "")
-	gap := newPlot("", "Longest handover gap (s)", "")
+	goodput := newAxes("", "Goodput (Mbit/s)", "")
+	gap := newAxes("", "Longest handover gap (s)", "")
 	rows := make([]string, len(bars))
-	var most, longest float64
+	var most, longest, room float64
 	for i, r := range bars {
 		rows[len(bars)-1-i] = r.label
-		most = max(most, median(r.goodputs)/1e6)
-		longest = max(longest, median(r.gaps)/1e3)
+		for _, v := range r.goodputs {
+			most = max(most, v/1e6)
+		}
+		for _, v := range r.gaps {
+			longest = max(longest, v/1e3)
+		}
+		if room = max(room, 1.25); r.fallback {
+			room = 1.6 // the word stands behind the bar
+		}
 	}
 	panels := []*plot.Plot{goodput}
 	if longest > 0 {
@@ -50,7 +59,7 @@ func (b *book) overview() *figure {
 		panels = append(panels, gap)
 	}
 	for k, p := range panels {
-		p.X.Min, p.X.Max = 0, 1.35*[]float64{most, longest}[k]
+		p.X.Min, p.X.Max = 0, room*[]float64{most, longest}[k]
 		p.Y.Min, p.Y.Max = -0.6, float64(len(bars))-0.4
 		names := make([]plot.Tick, len(bars))
 		for i := range rows {
@@ -103,7 +112,23 @@ func (b *book) bars() []bar {
 			r.gaps = append(r.gaps, longest)
 		}
 	}
+	if len(bars) > 0 {
+		dropPairing(bars)
+	}
 	return bars
+}
+
+// dropPairing shortens the labels if all runs have the same pairing.
+func dropPairing(bars []bar) {
+	pairing, _, ok := strings.Cut(bars[0].label, " ")
+	for _, r := range bars {
+		ok = ok && strings.HasPrefix(r.label, pairing+" ")
+	}
+	for i := range bars {
+		if ok {
+			bars[i].label = bars[i].label[len(pairing)+1:]
+		}
+	}
 }
 
 func median(v []float64) float64 {
@@ -144,7 +169,7 @@ func (g goodputBars) Plot(c draw.Canvas, p *plot.Plot) {
 			c.FillPolygon(col, rectangle(x(at), mid-barHeight/2, x(at+w), mid+barHeight/2))
 			at += w
 		}
-		note := bitrate(m * 1e6)
+		note := fmt.Sprintf("%.2f", m)
 		if r.fallback {
 			note += ", fallback"
 		}
@@ -185,5 +210,5 @@ func annotate(c *draw.Canvas, x func(float64) vg.Length, mid vg.Length, m float6
 		}
 		end = max(end, hi)
 	}
-	c.FillText(write(8.5, ink, text.XLeft, text.YCenter), vg.Point{X: x(end) + 4, Y: mid}, note)
+	c.FillText(write(8.5, ink, text.XLeft, text.YCenter), vg.Point{X: x(end) + 4, Y: mid + 1}, note)
 }

@@ -45,12 +45,19 @@ func (b *book) scheduler(run *result.Run, s *series, d *digest) *figure {
 
 	if d != nil && len(d.whole.order) > 0 {
 		q := newPlot("Place in the stream of what was sent, by path", "Time (s)", "Data sequence (MB)")
-		b.addCloud(q, &d.whole, l, 0.9)
+		b.addCloud(q, &d.whole, l, 0.9, false)
 		q.X.Min, q.X.Max = 0, max(p.X.Max, q.X.Max)
 		p.X.Max = q.X.Max
 		headroom(q, 0.18)
 		q.Add(events{run.Events})
 		f.panels = append(f.panels, q)
+		if len(d.zoom.cloud.order) > 0 {
+			z := newPlot("The same, segment by segment", "Time (s)", "Data sequence (MB)")
+			b.addCloud(z, &d.zoom.cloud, l, 1.5, false)
+			lo, hi := visible(&d.zoom)
+			z.X.Min, z.X.Max, z.Y.Min, z.Y.Max = d.zoom.from, d.zoom.to, lo, hi
+			f.panels = append(f.panels, z)
+		}
 	}
 	f.legend = l.entries
 	return f

@@ -149,8 +149,8 @@ func (s *series) grid(t track) []float64 {
 	}
 	step := 0.1 * max(1, math.Ceil(end/400/0.1))
 	var g []float64
-	for i := 0; float64(i)*step < end+step-1e-9; i++ {
+	for i := 0; float64(i)*step < end-step/2; i++ { // the last step is half to one and a half long
 		g = append(g, float64(i)*step)
 	}
-	return g
+	return append(g, end)
 }

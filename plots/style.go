@@ -28,7 +28,7 @@ var (
 	faint      = color.NRGBA{0x70, 0x70, 0x70, 0xFF}
 	gridColor  = color.NRGBA{0xE4, 0xE4, 0xE4, 0xFF}
 	vermilion  = color.NRGBA{0xD5, 0x5E, 0x00, 0xFF} // what was sent again
-	shadeColor = color.NRGBA{0xF0, 0xE4, 0x42, 0x66} // the gap: translucent yellow
+	shadeColor = color.NRGBA{0xF0, 0xE4, 0x42, 0x48} // the gap: translucent yellow
 )
 
 // The dashes go with the colours, for prints without any.
@@ -47,9 +47,15 @@ func write(size vg.Length, c color.Color, x text.XAlignment, y text.YAlignment) 
 	return text.Style{Color: c, Font: sans(size, false), XAlign: x, YAlign: y, Handler: plot.DefaultTextHandler}
 }
 
-// newPlot returns a plot with the house's axes: readable labels, a light grid
-// and no box.
+// newPlot returns a plot with the house's axes and a light grid.
 func newPlot(title, x, y string) *plot.Plot {
+	p := newAxes(title, x, y)
+	p.Add(grid{})
+	return p
+}
+
+// newAxes returns a plot with readable labels and no box.
+func newAxes(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
 	p.Title.TextStyle.Font = sans(9.5, true)
@@ -68,7 +74,6 @@ func newPlot(title, x, y string) *plot.Plot {
 		a.Padding = 0
 		a.Tick.Marker = plot.TickerFunc(ticks)
 	}
-	p.Add(grid{})
 	return p
 }
 
@@ -133,7 +138,7 @@ func size(n uint64) string {
 // duration writes milliseconds for a reader.
 func duration(ms float64) string {
 	switch {
-	case ms >= 10e3:
+	case ms >= 1e3:
 		return fmt.Sprintf("%.2f s", ms/1e3)
 	case ms >= 100:
 		return fmt.Sprintf("%.0f ms", ms)

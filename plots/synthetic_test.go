@@ -12,7 +12,7 @@ import (
 )
 
 // synth writes packets of a download over Wi-Fi and LTE that loses its Wi-Fi at
-// 5 s and has it back at 12 s, as a stack would send them: a queue of segments
+// 1 s and has it back at 3 s, as a stack would send them: a queue of segments
 // per path at the path's rate, a time-out, reinjections. It is no stack, but all
 // figures are drawn from what it puts on the wire.
 type synth struct {
@@ -184,8 +184,8 @@ func (s *synth) download(total int64, lost, back clock.Instant) {
 	s.o.Sample(s.now, s.run, s.w.Series.Sample)
 }
 
-// synthesize writes a result directory with three pairings and returns it.
-func synthesize(t *testing.T, dir string) {
+// synthesize writes a result directory with a run for each pairing.
+func synthesize(t *testing.T, dir string, pairings ...string) {
 	t.Helper()
 	d, err := result.Create(dir)
 	if err != nil {
@@ -193,7 +193,7 @@ func synthesize(t *testing.T, dir string) {
 	}
 	r := &result.Result{Name: "wifi-lte-handover", Seed: 7, Fabric: "virtual", Impair: "virtual", Version: "test",
 		Skipped: []result.Skipped{{Pairing: "mptcp-linux", Reason: "no stack for phone or server on the virtual fabric"}}}
-	for _, pairing := range []string{"mptcp-mptcp", "mptcp-tcp"} {
+	for _, pairing := range pairings {
 		r.Runs = append(r.Runs, synthesizeRun(t, d, pairing))
 	}
 	if r.ScenarioHash, err = d.Scenario([]byte("name: x\n")); err != nil {
@@ -213,9 +213,9 @@ func synthesizeRun(t *testing.T, d *result.Dir, pairing string) result.Run {
 	}
 	s := &synth{w: w, run: id, mptcp: pairing == "mptcp-mptcp", rcvd: map[int64]bool{},
 		o: observe.New(observe.Options{FlowName: func(_, _ netip.AddrPort) string { return "get" }})}
-	lost, back := clock.Instant(5e9), clock.Instant(12e9)
+	lost, back := clock.Instant(1e9), clock.Instant(3e9)
 	s.open()
-	total := int64(1400 * 26000)
+	total := int64(1400 * 5000)
 	s.download(total, lost, back)
 	c := s.o.Conns()[0]
 	f := result.Flow{Name: "get", Client: "phone", Server: "server", Finished: true, Intact: true, Bytes: uint64(total),

@@ -35,17 +35,16 @@ func writeFlows(b *strings.Builder, r *result.Result) {
 	for i := range r.Runs {
 		several = several || len(r.Runs[i].Flows) > 1
 	}
-	rows := [][]string{{"pairing", "flow", "goodput", "completion", "handover gap", "cause", "bytes per path", "fallback", "sha256"}}
+	rows := [][]string{{"pairing", "flow", "goodput", "completion", "handover gap and cause", "bytes per path", "fallback", "sha256"}}
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		for j := range run.Flows {
 			f := &run.Flows[j]
-			gap, cause := worstGap(run, f.Name)
-			rows = append(rows, []string{label(run), f.Name, bitrate(f.Goodput), completion(f), gap, cause,
+			rows = append(rows, []string{label(run), f.Name, bitrate(f.Goodput), completion(f), gaps(run, f.Name),
 				pathBytes(f), fallback(f), hashes(f)})
 		}
 		if len(run.Flows) == 0 {
-			rows = append(rows, []string{label(run), "-", "-", "-", "-", "-", "-", "-", "-"})
+			rows = append(rows, []string{label(run), "-", "-", "-", "-", "-", "-", "-"})
 		}
 	}
 	if !several {
@@ -66,9 +65,11 @@ func completion(f *result.Flow) string {
 	return fmt.Sprintf("%.3f s", f.Duration)
 }
 
-// worstGap returns the longest gap of a flow and what ended it.
-func worstGap(run *result.Run, flow string) (gap, cause string) {
-	var worst *result.Handover
+// gaps lists the gap of each event in a flow, and what ended it. Events that share
+// a gap share its place.
+func gaps(run *result.Run, flow string) string {
+	var s []string
+	last := -1.0
 	for i := range run.Handover {
 		h := &run.Handover[i]
 		for j := range h.Flows {
@@ -77,18 +78,21 @@ func worstGap(run *result.Run, flow string) (gap, cause string) {
 				break
 			}
 		}
-		if h.Happened && (h.Flow == flow || h.Flow == "") && (worst == nil || h.GapMS > worst.GapMS) {
-			worst = h
+		if !h.Happened || (h.Flow != flow && h.Flow != "") {
+			continue
 		}
+		if n := len(s); n > 0 && h.GapStart == last {
+			name, rest, _ := strings.Cut(s[n-1], " ")
+			s[n-1] = name + "+" + run.Handover[i].Event + " " + rest
+			continue
+		}
+		last = h.GapStart
+		s = append(s, fmt.Sprintf("%s %s %s", run.Handover[i].Event, duration(h.GapMS), h.Cause))
 	}
-	if worst == nil {
-		return "-", "-"
+	if len(s) == 0 {
+		return "-"
 	}
-	cause = worst.Cause
-	if worst.Event != "" {
-		cause += " (" + worst.Event + ")"
-	}
-	return duration(worst.GapMS), cause
+	return strings.Join(s, ", ")
 }
 
 func pathBytes(f *result.Flow) string {

@@ -85,7 +85,7 @@ type fabric interface {
 
 func openFabric(ctx context.Context, file *spec.File, o Options) (fabric, error) {
 	if o.Fabric == "netns" {
-		return nil, nil
+		return openNetns(ctx, file, o)
 	}
 	return virtualFabric{}, nil
 }

@@ -121,9 +121,9 @@ func TestVirtualRunsAreIdentical(t *testing.T) {
 		noTrace(t, out)
 		return hashTree(t, out)
 	}
-	a := run(3, 1, filepath.Join(t.TempDir(), "first"))
-	b := run(3, 3, filepath.Join(t.TempDir(), "another-name"))
-	c := run(4, 1, filepath.Join(t.TempDir(), "first"))
+	a := run(3, 1, filepath.Join(t.TempDir(), "somewhere", "first"))
+	b := run(3, 3, filepath.Join(t.TempDir(), "elsewhere", "another-name"))
+	c := run(4, 1, filepath.Join(t.TempDir(), "somewhere", "first"))
 	if len(a) < 8 {
 		t.Errorf("only %d files", len(a))
 	}

@@ -108,6 +108,12 @@ func (b *BulkEnd) writeAll(now clock.Instant) clock.Instant {
 	for m.Err == nil && !b.shut {
 		if len(b.pending) == 0 {
 			n := b.nextWrite(now)
+			if n == 0 && b.Send.none() && !m.EOF {
+				// Who sends nothing ends its direction after the other has. To end
+				// it at once would be a half-close, after which Linux refuses
+				// further subflows (mptcp_is_fully_established: TCP_ESTABLISHED only).
+				return clock.Never
+			}
 			if n == 0 {
 				if err := b.conn.CloseWrite(now); err != nil && !errors.Is(err, ErrWouldBlock) {
 					m.failed(err)

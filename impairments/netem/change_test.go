@@ -140,16 +140,20 @@ func TestCompareNamesEveryDifference(t *testing.T) {
 	if err := Compare(want, want); err != nil {
 		t.Errorf("the same differs: %v", err)
 	}
+	if err := Compare(want, move(want, otherMajor)); err != nil {
+		t.Errorf("the same under other numbers differs: %v", err)
+	}
 	got := []Qdisc{
 		{Root, want[0].Handle, &Netem{Limit: unbounded, Latency: 14 * ms, ECN: true}},
 		{want[1].Parent, want[1].Handle, &TBF{Rate: 10e6, Burst: 5000, Limit: 9000}},
-		{want[2].Parent, 0x99_0000, &FIFO{Limit: 3}},
+		{want[2].Parent, 0x98_0000, &FIFO{Limit: 3}},
+		{0x99_0000, 0x99_0000, &FIFO{Limit: 3}},
 	}
 	err := Compare(want, got)
 	if err == nil {
 		t.Fatal("no difference found")
 	}
-	for _, part := range []string{"delay 14ms, asked 15ms", "ecn true", "rate 10000000, asked 20000000", "bfifo 12: is missing", "pfifo 99: was not asked"} {
+	for _, part := range []string{"delay 14ms, asked 15ms", "ecn true", "rate 10000000, asked 20000000", "98:: pfifo, asked bfifo", "pfifo 99: was not asked"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}

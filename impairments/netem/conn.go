@@ -66,22 +66,32 @@ func refusal(err error) error {
 
 // Supported returns nil if the kernel has netem and TBF, an error that wraps
 // ErrUnsupported and names the qdisc if not, or what else is in the way (EPERM). It
-// changes nothing: both qdiscs refuse to start without options, but only if they
-// exist.
+// changes nothing.
 func (c *Conn) Supported() error {
+	return errors.Join(c.SupportsNetem(), c.SupportsTBF())
+}
+
+// SupportsNetem is Supported for netem alone.
+func (c *Conn) SupportsNetem() error { return c.probe("netem") }
+
+// SupportsTBF is Supported for TBF alone.
+func (c *Conn) SupportsTBF() error { return c.probe("tbf") }
+
+// probe asks for a qdisc without options on the loopback interface. Both kinds refuse
+// to start so (EINVAL), but only if they exist (else ENOENT).
+func (c *Conn) probe(kind string) error {
 	const loopback = 1
-	for _, kind := range []string{"netem", "tbf"} {
-		req := c.request(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK, loopback,
-			Qdisc{Parent: Root, Handle: otherMajor << 16})
-		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(kind)))
-		if _, err := req.Execute(unix.NETLINK_ROUTE, 0); !errors.Is(err, unix.EINVAL) {
-			if err == nil {
-				err = errors.New("the probe was accepted without options")
-			}
-			return fmt.Errorf("netem: probing for %s: %w", kind, refusal(err))
-		}
+	req := c.request(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK, loopback,
+		Qdisc{Parent: Root, Handle: otherMajor << 16})
+	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated(kind)))
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	switch {
+	case errors.Is(err, unix.EINVAL):
+		return nil
+	case err == nil:
+		return fmt.Errorf("netem: probing for %s: it was accepted without options", kind)
 	}
-	return nil
+	return fmt.Errorf("netem: probing for %s: %w", kind, refusal(err))
 }
 
 // Apply installs a plan in place of whatever the interface has; what waits there is

@@ -10,32 +10,34 @@ import (
 var ErrMismatch = errors.New("netem: the kernel has another configuration than was asked")
 
 // Compare compares what was asked with what was read back, to the kernel's
-// resolution. The error wraps ErrMismatch and names every difference. Distribution
-// tables and, before Linux 6.6, seeds are never told by the kernel and not compared.
+// resolution. The error wraps ErrMismatch and names every difference. Qdiscs are told
+// by their place in the tree: their numbers change when one takes over from another.
+// Distribution tables and, before Linux 6.6, seeds are never told by the kernel and not
+// compared.
 func Compare(want, got []Qdisc) error {
 	var all []error
-	at := make(map[Handle]Qdisc, len(got))
-	for _, q := range got {
-		at[q.Handle] = q
-	}
+	matched := make(map[Handle]bool)
+	below := Root // the place of the next qdisc of the chain
 	for _, w := range want {
-		g, ok := at[w.Handle]
-		delete(at, w.Handle)
+		g, ok := at(got, below)
 		switch {
 		case !ok:
-			all = append(all, fmt.Errorf("%s %s is missing", w.Options.Kind(), w.Handle))
-		case g.Parent != w.Parent:
-			all = append(all, fmt.Errorf("%s: parent %s, asked %s", w.Handle, g.Parent, w.Parent))
+			all = append(all, fmt.Errorf("%s below %s is missing", w.Options.Kind(), below))
 		case g.Options.Kind() != w.Options.Kind():
-			all = append(all, fmt.Errorf("%s: %s, asked %s", w.Handle, g.Options.Kind(), w.Options.Kind()))
+			all = append(all, fmt.Errorf("%s: %s, asked %s", g.Handle, g.Options.Kind(), w.Options.Kind()))
 		default:
 			for _, d := range w.Options.differ(g.Options) {
-				all = append(all, fmt.Errorf("%s %s: %s", w.Options.Kind(), w.Handle, d))
+				all = append(all, fmt.Errorf("%s %s: %s", w.Options.Kind(), g.Handle, d))
 			}
 		}
+		if !ok {
+			break
+		}
+		matched[g.Handle] = true
+		below = g.Handle | 1
 	}
-	for _, g := range got { // in the kernel's order, not the map's
-		if _, extra := at[g.Handle]; extra && ours(g) {
+	for _, g := range got {
+		if !matched[g.Handle] && ours(g) {
 			all = append(all, fmt.Errorf("%s %s was not asked", g.Options.Kind(), g.Handle))
 		}
 	}
@@ -43,6 +45,16 @@ func Compare(want, got []Qdisc) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(all...))
+}
+
+// at returns the qdisc at a place.
+func at(tree []Qdisc, parent Handle) (Qdisc, bool) {
+	for _, q := range tree {
+		if q.Parent == parent {
+			return q, true
+		}
+	}
+	return Qdisc{}, false
 }
 
 // ours reports whether q limits traffic: the kernel's own default qdisc does not.

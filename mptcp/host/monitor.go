@@ -48,13 +48,20 @@ type Monitor struct {
 	stopped chan struct{} // closed when the driver thread has ended
 }
 
-// port is a device and the packet that it could not take.
+// port is a device and what keeps it from taking packets.
 type port struct {
 	dev     link.Device
 	input   func([]byte)
-	full    bool
-	pending []byte
+	full    bool   // the device could not take pending
+	pending []byte // waits for POLLOUT
+	burst   int    // packets sent in this turn
+	resting bool   // burst is spent: the next turn goes on
 }
+
+// maxBurst is how many packets a device takes in one turn. A machine may have a whole
+// window to send, and on veth the answers to its first packets wait before the last
+// one is sent: they are read in between, as Linux does with its small queues below TCP.
+const maxBurst = 64
 
 // Start runs the machine until Close or until a device fails.
 func Start(c Config) (*Monitor, error) {
@@ -152,7 +159,7 @@ func (m *Monitor) input(id machine.LinkID, packet []byte) {
 }
 
 // drain empties the machine's output into the devices and reports whether a device
-// became full.
+// is not to get more for now.
 func (m *Monitor) drain() (gated bool) {
 	for m.err == nil {
 		meta, n, ok := m.machine.Output(m.now, m.buf)
@@ -164,14 +171,20 @@ func (m *Monitor) drain() (gated bool) {
 			break
 		}
 		p := &m.ports[meta.Link]
-		if p.full { // the machine had this one under way already
+		switch {
+		case p.full: // the machine knows, and has lost a packet of its own
 			continue
-		}
-		if !m.write(meta.Link, m.buf[:n]) {
+		case !m.write(meta.Link, m.buf[:n]):
 			p.pending = append(p.pending[:0], m.buf[:n]...)
-			p.full, gated = true, true
-			m.machine.SetWritable(meta.Link, false)
+			p.full = true
+		default:
+			if p.burst++; p.burst < maxBurst || p.resting {
+				continue
+			}
+			p.resting = true
 		}
+		gated = true
+		m.machine.SetWritable(meta.Link, false)
 	}
 	return gated
 }
@@ -240,10 +253,13 @@ func (m *Monitor) turn(fds []unix.PollFd) (wait time.Duration, run bool) {
 	if m.err != nil {
 		return 0, false
 	}
-	m.prepare(fds)
+	resting := m.prepare(fds)
 	m.polling = true
 	m.next = m.machine.Deadline()
-	if m.next == clock.Never {
+	switch {
+	case resting:
+		return 0, true
+	case m.next == clock.Never:
 		return -1, true
 	}
 	return max(0, m.next.Sub(m.clock.Now())), true
@@ -254,8 +270,13 @@ func (m *Monitor) turn(fds []unix.PollFd) (wait time.Duration, run bool) {
 func (m *Monitor) receive(fds []unix.PollFd) (changed bool) {
 	for i := range m.ports {
 		p := &m.ports[i]
+		p.burst = 0
+		closed := p.full || p.resting
 		if p.full && fds[i].Revents&unix.POLLOUT != 0 && m.write(machine.LinkID(i), p.pending) {
 			p.full = false
+		}
+		p.resting = false
+		if closed && !p.full {
 			m.machine.SetWritable(machine.LinkID(i), true)
 			changed = true
 		}
@@ -276,14 +297,17 @@ func (m *Monitor) receive(fds []unix.PollFd) (changed bool) {
 	return changed
 }
 
-func (m *Monitor) prepare(fds []unix.PollFd) {
+// prepare sets up the next poll, which is only a look if a device rests.
+func (m *Monitor) prepare(fds []unix.PollFd) (resting bool) {
 	for i := range m.ports {
+		resting = resting || m.ports[i].resting
 		fds[i] = unix.PollFd{Fd: int32(m.ports[i].dev.Fd()), Events: unix.POLLIN}
 		if m.ports[i].full {
 			fds[i].Events |= unix.POLLOUT
 		}
 	}
 	fds[len(m.ports)] = unix.PollFd{Fd: int32(m.kick), Events: unix.POLLIN}
+	return resting
 }
 
 // poll is ppoll(2); a negative wait is for ever.

@@ -92,7 +92,7 @@ func TestMonitorEchoesAfterItsDeadline(t *testing.T) {
 	const delay = 20 * time.Millisecond
 	var mu sync.Mutex
 	var at [2]clock.Instant
-	_, peer := start(t, &echo{delay: delay}, func(now clock.Instant, id machine.LinkID, out bool, p []byte) {
+	m, peer := start(t, &echo{delay: delay}, func(now clock.Instant, id machine.LinkID, out bool, p []byte) {
 		mu.Lock()
 		defer mu.Unlock()
 		if id != 0 || string(p) != "hello" {
@@ -110,10 +110,46 @@ func TestMonitorEchoesAfterItsDeadline(t *testing.T) {
 	if got := next(t, peer); string(got[0]) != "hello" {
 		t.Fatalf("got %q", got[0])
 	}
+	if err := m.Do(func(clock.Instant) {}); err != nil { // the turn that sent it is over
+		t.Fatal(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if d := at[1].Sub(at[0]); d < delay {
 		t.Errorf("sent %v after it came, the machine asked for %v", d, delay)
+	}
+}
+
+// TestMonitorReadsBetweenBursts has the machine send a window in one go, while what
+// arrives shows how much of it was sent before the monitor read again.
+func TestMonitorReadsBetweenBursts(t *testing.T) {
+	e := &echo{}
+	var out, before int
+	m, peer := start(t, e, func(_ clock.Instant, _ machine.LinkID, sent bool, p []byte) {
+		switch {
+		case sent && len(p) == 1000:
+			out++
+		case !sent:
+			before = out
+		}
+	})
+	if err := m.Do(func(clock.Instant) {
+		if err := peer.Write([]byte("answer")); err != nil {
+			t.Error(err)
+		}
+		e.numbers = 150
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for got := 0; got < 151; {
+		got += len(next(t, peer))
+	}
+	if err := m.Do(func(clock.Instant) {
+		if out != 150 || before > 2*maxBurst {
+			t.Errorf("%d packets sent, %d of them before the answer was read; want 150, at most %d", out, before, 2*maxBurst)
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -124,12 +160,22 @@ func TestMonitorGatesAFullDevice(t *testing.T) {
 	if err := m.Do(func(clock.Instant) { e.numbers = packets }); err != nil {
 		t.Fatal(err)
 	}
-	var gated bool
-	if err := m.Do(func(clock.Instant) { gated = e.shut }); err != nil {
-		t.Fatal(err)
+	// Nobody reads: sooner or later the machine's packets are stuck.
+	for stuck, sent := 0, uint64(0); stuck < 1000; stuck++ {
+		if err := m.Do(func(clock.Instant) {
+			if e.sent != sent {
+				stuck, sent = 0, e.sent
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if !gated {
-		t.Fatal("the device never was full: the test shows nothing")
+	if err := m.Do(func(clock.Instant) {
+		if e.numbers == 0 || !e.shut {
+			t.Fatal("the device never was full: the test shows nothing")
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 	for want := uint64(0); want < packets; {
 		for _, p := range next(t, peer) {

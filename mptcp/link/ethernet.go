@@ -12,7 +12,7 @@ const headerLen = 14
 
 // sendBuffer is what a device asks for, in bytes. The kernel charges about 2.3 KB for
 // a full frame until the other side has taken it.
-const sendBuffer = 4 << 20
+const sendBuffer = 1 << 20
 
 // Ethernet is an AF_PACKET socket on one interface: every frame that arrives, not
 // those that leave, and frames sent as they are given.

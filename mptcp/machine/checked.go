@@ -12,6 +12,10 @@ import (
 // an endless drain.
 const maxDrain = 1 << 16
 
+// poisonOutput is how much of the output buffer is overwritten before each call:
+// a full packet of an Ethernet link.
+const poisonOutput = 2048
+
 // Checker is a machine around another one that watches the contract, on both
 // sides: what the machine does and what its driver does. It changes nothing but
 // the lifetime of buffers: input is overwritten after the call and the output
@@ -110,7 +114,7 @@ func (c *Checker) Output(now clock.Instant, buf []byte) (Meta, int, bool) {
 	if len(buf) < BufferSize {
 		c.breach("driver: a buffer of %d bytes for Output", len(buf))
 	}
-	poison(buf)
+	poison(buf[:min(len(buf), poisonOutput)])
 	m, n, ok := c.m.Output(now, buf)
 	if !ok {
 		c.drained()

@@ -33,8 +33,9 @@ type ackEvent struct {
 func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool {
 	ack := s.Ack - c.iss
 	// "The ACK value is considered acceptable only if it is in the range of
-	// ((SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT) ... the TCP MUST ... send an
-	// ACK" (https://www.rfc-editor.org/rfc/rfc5961#section-5.2).
+	// ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose
+	// ACK value doesn't satisfy the above condition MUST be discarded and an ACK
+	// sent back" (https://www.rfc-editor.org/rfc/rfc5961#section-5.2).
 	if c.sndNxt.Less(ack) || ack.Sub(c.sndUna) < -c.maxSndWnd {
 		c.challenge(now)
 		return false
@@ -79,10 +80,10 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
 	hadData := c.board.packets > 0
 	wndMoved := c.updateWindow(s, seq, ack)
-	// An ACK whose DATA_ACK moved is news from the connection, not a duplicate,
-	// and "if ... it carries MPTCP signaling other than a DSS, [it] MUST NOT be
-	// used as an indication of congestion"
-	// (https://www.rfc-editor.org/rfc/rfc8684#section-3).
+	// "an MPTCP implementation receiving a duplicate ACK that contains an MPTCP
+	// option MUST NOT treat it as a signal of congestion"
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3). Every ACK of a working
+	// MPTCP connection has a DSS, though: one that says nothing new counts.
 	o := &s.Options
 	signal := o.Has&(wire.HasMPTCP&^wire.HasDSS) != 0
 	if o.Has&wire.HasDSS != 0 && o.DSS.HasAck && o.DSS.DataAck != c.lastAck {
@@ -340,5 +341,14 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 		c.armRTO(now)
 		c.armTLP(now)
 		c.startUserTimer(now)
+	case a.sackRTT > now.Sub(c.board.at(c.board.head).sentAt):
+		// What was sent before the oldest segment (last) went out still arrives: that
+		// one had no chance yet.
+		c.armRTO(now)
+		c.timers.Stop(timerTLP)
+	case c.board.sacked > 0:
+		// No probe if "segments have been SACKed": the reordering timer takes over
+		// (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
+		c.timers.Stop(timerTLP)
 	}
 }

@@ -86,6 +86,7 @@ type sender struct {
 
 	tlpHigh     wire.Seq // end of the tail loss probe under way; 0: none
 	tlpRetrans  bool     // the probe was a retransmission
+	tlpBlind    bool     // no RTT sample since the last probe
 	probeCredit bool     // one new segment beyond cwnd (TLP)
 	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
 

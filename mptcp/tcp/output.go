@@ -201,7 +201,7 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 	if c.owed.tlp {
 		c.owed.tlp = false
-		if id := c.board.tail; id != noRun && c.tlpHigh == 0 {
+		if id := c.board.tail; id != noRun && c.tlpHigh == 0 && c.board.at(id).flags&runSACKed == 0 {
 			c.tlpHigh, c.tlpRetrans = c.sndNxt, true
 			return c.retransmitRun(now, b, id)
 		}
@@ -211,10 +211,14 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		return 0
 	}
 	r := c.board.at(id)
-	if r.start.LessEq(c.sndUna) || r.start.Less(c.SndWndEnd()) {
-		return c.retransmitRun(now, b, id)
+	if c.sndUna.Less(r.start) && c.SndWndEnd().LessEq(r.start) {
+		return 0
 	}
-	return 0
+	n := c.retransmitRun(now, b, id)
+	if id == c.board.head {
+		c.armRTO(now) // the oldest segment has its full time again
+	}
+	return n
 }
 
 // retransmitRun writes the first segment of run id once more.

@@ -45,13 +45,12 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
 		k.fack = r.end
 	}
 	rtt := now.Sub(r.sentAt)
-	if r.flags&runEver != 0 {
-		// The ACK may be for the original: "RACK ... ignores ... if the ACK's TSecr
-		// is older than the retransmission, or the RTT is below the minimum"
-		// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 2).
-		if a.hasTS && int32(a.tsecr-c.tsClock(r.sentAt)) < 0 || rtt < c.rtt.min {
-			return
-		}
+	if r.flags&runEver != 0 && rtt < c.rtt.min {
+		// The ACK is for the original: the segment "was last retransmitted less than
+		// RACK.min_rtt ago" (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step
+		// 2). The other check there, by TSecr, fails for what is SACKed: an ACK echoes
+		// the timestamp of the last segment in order (RFC 7323, 4.3).
+		return
 	}
 	if !k.valid || sentAfter(r.sentAt, k.sentAt, r.end, k.end) {
 		k.sentAt, k.end, k.rtt = r.sentAt, r.end, rtt
@@ -95,8 +94,8 @@ func (c *Conn) rackRecovered() {
 // rackDetectLoss deems lost what was sent long enough before something that was
 // delivered, and arms the reordering timer for what may follow.
 //
-// "if RACK.segment was sent ... and ... the segment's remaining time is <= 0:
-// RACK_mark_lost" (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 5).
+// That is step 5 of https://www.rfc-editor.org/rfc/rfc8985#section-6.2. The list
+// by time ends the search at the first run that was sent later.
 func (c *Conn) rackDetectLoss(now clock.Instant) {
 	c.timers.Stop(timerReorder)
 	k := &c.rack
@@ -141,11 +140,12 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 
 // armTLP schedules a tail loss probe if one is of use, not later than the RTO.
 //
-// "TLP_calc_PTO(): PTO = 2 * SRTT, plus TLP.max_ack_delay if FlightSize is one"
+// "PTO = 2 * SRTT; If FlightSize is one segment: PTO += TLP.max_ack_delay"; not
+// "in fast recovery, RTO recovery, or [if] segments have been SACKed"
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
 func (c *Conn) armTLP(now clock.Instant) {
 	c.timers.Stop(timerTLP)
-	if !c.sackOK || c.tlpHigh != 0 || c.board.packets == 0 || c.flow.State != cc.Open ||
+	if !c.sackOK || c.tlpHigh != 0 || c.tlpBlind || c.board.packets == 0 || c.flow.State != cc.Open ||
 		c.board.sacked != 0 || !c.sendsData() && !c.finSent {
 		return
 	}
@@ -167,18 +167,39 @@ func (c *Conn) onTLP(now clock.Instant) {
 	if c.board.packets == 0 || c.tlpHigh != 0 {
 		return
 	}
+	// No second probe before an RTT sample: "loss probe retransmissions do not
+	// prevent taking the RTT samples necessary to adapt SRTT" (7.3).
+	c.tlpBlind = true
 	if n, _, _ := c.upper.Unsent(); n > 0 && c.sendsData() && c.sndNxt.Less(c.SndWndEnd()) {
 		c.probeCredit = true
 	} else {
 		c.owed.tlp = true
 	}
-	c.armRTO(now)
+	c.extendRTO(now)
+}
+
+// extendRTO leaves the probe the time of its answer, a round trip, before the
+// retransmission timer expires.
+//
+// "the sender MUST re-arm the RTO timer"
+// (https://www.rfc-editor.org/rfc/rfc8985#section-7.3). Its pseudocode and Linux
+// count a whole RTO from the probe. Here the timer of the oldest segment stands
+// if it is later than the answer can be: so a path that went silent is given up
+// an RTO after its last sign of life, and MPTCP sends the data elsewhere.
+func (c *Conn) extendRTO(now clock.Instant) {
+	if c.rtt.srtt8 == 0 || !c.timers.Armed(timerRTO) {
+		c.armRTO(now)
+		return
+	}
+	answer := now.Add(c.rtt.smoothed() + time.Duration(c.rtt.mdev4))
+	c.timers.Set(timerRTO, max(c.timers[timerRTO], answer))
 }
 
 // tlpAck ends a tail loss probe when its ACK arrives.
 //
-// "If the TLP sender detects that the TLP retransmission repaired a single loss,
-// it MUST invoke congestion control" (RFC 8985, 7.4).
+// If it was a retransmission and repaired the only loss, the ACK looks like any
+// other; congestion control has to hear of the loss all the same
+// (https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2).
 func (c *Conn) tlpAck(now clock.Instant, ack wire.Seq, a *ackEvent) {
 	if c.tlpHigh == 0 || ack.Less(c.tlpHigh) {
 		return

@@ -7,7 +7,7 @@ type span struct{ left, right wire.Seq }
 
 func (s span) len() int { return s.right.Sub(s.left) }
 
-// overlaps reports whether s and o share a byte or touch.
+// touches reports whether s and o share a byte or adjoin.
 func (s span) touches(o span) bool { return s.left.LessEq(o.right) && o.left.LessEq(s.right) }
 
 // maxRanges bounds what a peer can make us remember with tiny segments.

@@ -163,7 +163,7 @@ func (c *Conn) forgetSACKs() {
 
 // noteDuplicate owes a D-SACK for payload that had arrived already.
 //
-// "the sequence space of the duplicate segment [is reported] in the first block"
+// The first block of the next ACK reports it, once
 // (https://www.rfc-editor.org/rfc/rfc2883#section-4).
 func (c *Conn) noteDuplicate(s *wire.Segment, seq wire.Seq) {
 	if !c.sackOK || len(s.Payload) == 0 || c.owed.numDSACK == len(c.owed.dsacks) {

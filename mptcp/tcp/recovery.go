@@ -116,9 +116,7 @@ func (c *Conn) leaveIfDone(now clock.Instant) {
 			f.State = cc.Open
 		}
 	case cc.Recovery:
-		if !c.sackOK && c.highSeq == c.sndUna && c.board.packets > 0 {
-			// Duplicate ACKs for what is acknowledged may still be on their way: wait
-			// for one that covers more (RFC 6582, 3.2, step 3).
+		if c.mayBeStale() {
 			return
 		}
 		if c.mayUndo() {
@@ -158,9 +156,16 @@ func (c *Conn) lossStateAck(now clock.Instant, a *ackEvent) {
 		c.leftRecovery(now)
 		return
 	}
-	if c.highSeq.LessEq(c.sndUna) {
+	if c.highSeq.LessEq(c.sndUna) && !c.mayBeStale() {
 		c.leftRecovery(now)
 	}
+}
+
+// mayBeStale reports whether duplicate ACKs for what is acknowledged already may
+// still be on their way and, without SACK, be taken for a loss: wait for an ACK
+// that covers more (RFC 6582, 3.2, step 3).
+func (c *Conn) mayBeStale() bool {
+	return !c.sackOK && c.highSeq == c.sndUna && c.board.packets > 0
 }
 
 // mayUndo reports whether the retransmissions since the reduction were needless:
@@ -248,7 +253,7 @@ func (c *Conn) enterRecovery(now clock.Instant) {
 	c.upper.Event(now, RecoveryEntered)
 }
 
-// leaveReduction ends CWR or Recovery: "cwnd = ssthresh"
+// leaveReduction ends CWR or Recovery with cwnd at ssthresh
 // (https://www.rfc-editor.org/rfc/rfc6937#section-3).
 func (c *Conn) leaveReduction() {
 	if c.ctrl.Owns() {
@@ -335,8 +340,8 @@ func (c *Conn) markOversize() {
 }
 
 // wasCwndLimited reports whether cwnd held the sender back in the last window:
-// "the value of cwnd ... SHOULD NOT be increased ... if it is not used"
-// (RFC 7661; in slow start half of it used is enough, as in Linux).
+// a cwnd that is not used tells nothing about the network and does not grow (RFC
+// 7661). In slow start half of it used is enough, as in Linux.
 func (c *Conn) wasCwndLimited() bool {
 	if c.flow.InSlowStart() {
 		return c.flow.Cwnd < 2*c.maxPacketsOut

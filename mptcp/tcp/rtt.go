@@ -19,7 +19,6 @@ type rttEstimator struct {
 	rto    time.Duration // without back-off
 	min    time.Duration // over minRTTWindow
 	minAt  clock.Instant
-	latest time.Duration
 }
 
 func (e *rttEstimator) smoothed() time.Duration { return time.Duration(e.srtt8 / 8) }
@@ -29,7 +28,7 @@ func (e *rttEstimator) update(rtt time.Duration, una, nxt wire.Seq, cfg *Config)
 	m := max(int64(rtt), 1)
 	floor := int64(cfg.RTOMin)
 	if e.srtt8 == 0 {
-		// "the host MUST set SRTT <- R, RTTVAR <- R/2"
+		// "the host MUST set SRTT <- R; RTTVAR <- R/2"
 		// (https://www.rfc-editor.org/rfc/rfc6298#section-2).
 		e.srtt8 = m * 8
 		e.mdev4 = m * 2
@@ -69,17 +68,17 @@ func (e *rttEstimator) smooth(m int64) {
 
 // observeMin keeps the least RTT of the last minRTTWindow.
 func (e *rttEstimator) observeMin(now clock.Instant, rtt time.Duration) {
-	e.latest = rtt
 	if e.min == 0 || rtt <= e.min || now.Sub(e.minAt) > minRTTWindow {
 		e.min, e.minAt = max(rtt, 1), now
 	}
 }
 
-// sampleRTT takes rtt into account and resets the back-off: "Until a new RTT
-// measurement is available the backed-off RTO is retained" (Karn's algorithm).
+// sampleRTT takes rtt into account and resets the back-off, which stays until
+// then (Karn's algorithm; https://www.rfc-editor.org/rfc/rfc6298#section-5).
 func (c *Conn) sampleRTT(now clock.Instant, rtt time.Duration) {
 	c.rtt.update(rtt, c.sndUna, c.sndNxt, &c.cfg)
 	c.backoff = 0
+	c.tlpBlind = false
 	c.flow.SRTT = c.rtt.smoothed()
 	c.flow.RTTVar = time.Duration(c.rtt.mdev4 / 4)
 }

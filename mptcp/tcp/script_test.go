@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -220,3 +221,5 @@ func lit(flags string, seq wire.Seq, n int, ack wire.Seq) string {
 
 // lits is what segments of the peer say besides: our own are not compared by it.
 var lits = map[bool]string{true: " win 65535", false: ""}
+
+func itoa(n int) string { return strconv.Itoa(n) }

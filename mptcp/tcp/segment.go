@@ -56,8 +56,8 @@ func (c *Conn) acceptable(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		return false
 	}
 	if c.pawsRejects(now, s) {
-		// "If the connection ... SEG.TSval < TS.Recent ... send an acknowledgment in
-		// reply ... and drop the segment"
+		// "If ... SEG.TSval < TS.Recent, ... treat the arriving segment as not
+		// acceptable: Send an acknowledgment in reply ... and drop the segment"
 		// (https://www.rfc-editor.org/rfc/rfc7323#section-5.3).
 		c.ackOutOfWindow(now, s)
 		return false

@@ -59,7 +59,7 @@ func (c *Conn) windowRoom() int {
 	}
 	unsent, _, more := c.upper.Unsent()
 	if usable < mss && (unsent == 0 || unsent > usable) {
-		// "Send data: ... if at least a fraction Fs of the maximum window can be sent"
+		// "if at least a fraction Fs of the maximum window can be sent"
 		// (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1; Fs = 1/2).
 		if usable < max(c.maxSndWnd/2, 1) {
 			return 0

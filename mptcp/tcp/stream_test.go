@@ -51,6 +51,7 @@ type stream struct {
 	wnd    int  // fixed window; with unread > 0 less that
 	read   int  // bytes the application took
 	refuse bool // Deliver keeps nothing
+	flaky  *rng // Deliver keeps a part, sometimes
 	events []Event
 	opts   func(s *wire.Segment, n, room int) // the upper's options
 	handle func(s *wire.Segment) error
@@ -89,6 +90,9 @@ func (u *stream) HandleOptions(_ clock.Instant, s *wire.Segment) error {
 func (u *stream) Deliver(_ clock.Instant, ssn wire.Seq, p []byte) int {
 	if u.refuse {
 		return 0
+	}
+	if u.flaky != nil && u.flaky.chance(100) {
+		p = p[:u.flaky.next()%uint64(len(p)+1)]
 	}
 	at := ssn.Sub(1)
 	if need := at + len(p); need > len(u.rcv) {

@@ -13,8 +13,8 @@ const timeoutSilence = 100 * time.Millisecond
 
 // Cause names what ended a gap in the data of direction d that began with (or
 // around) an event at that time, in the words of result.json: remove_addr,
-// mp_prio, rst, fin, mp_fail if the sender heard (or said) so on the wire, rto
-// if data was sent again after a silence, else none.
+// mp_prio, rst, fin, mp_fail if the sender heard (or said) so on the wire; rto
+// if data was sent again after a silence that the gap is as long as, else none.
 func (c *Conn) Cause(d Dir, event clock.Instant, g Gap) string {
 	from := min(event, g.End)
 	for _, e := range c.Events {
@@ -31,7 +31,7 @@ func (c *Conn) Cause(d Dir, event clock.Instant, g Gap) string {
 			}
 		}
 	}
-	if g.Silence >= timeoutSilence {
+	if min(g.Silence, g.Duration()) >= timeoutSilence {
 		return "rto"
 	}
 	return "none"

@@ -288,7 +288,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		s.o.Packet(s.now+20, "server.lan", false, buf)
 		s.now += 1000
 	}
-	for range 10000 { // the gap tracker fills, and past 4 GB of nothing else
+	for range 10000 { // until the gap tracker has been full
 		step()
 	}
 	if n := testing.AllocsPerRun(5000, step); n != 0 {
@@ -298,6 +298,23 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	check(t, "delivered", c.Dirs[Down].Delivered, off)
 	if n := len(c.Dirs[Down].sent.spans) + len(c.Subflows[0].Dirs[Down].maps); n > 4 {
 		t.Errorf("%d spans and mappings kept of data that is acknowledged", n)
+	}
+}
+
+// Numbers of 32 bits go on where they wrap.
+func TestNumbersWrap(t *testing.T) {
+	c := &Conn{IDSN: [2]wire.DSN{Up: 0xffff_ffff_ffff_fff0}}
+	for _, off := range []int64{0, 14, 15, 16, 1<<32 - 1, 1 << 32, 1<<33 + 5} {
+		dsn := c.IDSN[Up].Add(int(off) + 1)
+		for _, near := range []int64{max(0, off-70000), off, off + 70000} {
+			check(t, "32-bit DSN", c.offset(Up, dsn&0xffff_ffff, false, near), off)
+			check(t, "64-bit DSN", c.offset(Up, dsn, true, near), off)
+		}
+	}
+	n := Counters{isn: 0xffff_fff0}
+	for _, ssn := range []int64{1, 15, 16, 17, 1<<32 + 7} {
+		n.next = ssn + 3000
+		check(t, "sequence number", n.unwrap(n.isn+wire.Seq(ssn)), ssn)
 	}
 }
 

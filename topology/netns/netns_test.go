@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mptcplab/topology"
+	"mptcplab/topology/netns/labtest"
 )
 
 // TestMain runs the tests as root of a user namespace if the user isn't root.
@@ -47,52 +48,7 @@ func needNamespaces(t *testing.T) {
 	}
 }
 
-// handover is the demo's network: a phone with two links, a router and a server.
-func handover(families ...int) *topology.Topology {
-	if len(families) == 0 {
-		families = []int{4}
-	}
-	t := &topology.Topology{Families: families}
-	prefixes := func(link, end int) (list []netip.Prefix) {
-		if slices.Contains(families, 4) {
-			list = append(list, netip.MustParsePrefix(fmt.Sprintf("10.0.%d.%d/24", link, end)))
-		}
-		if slices.Contains(families, 6) {
-			list = append(list, netip.MustParsePrefix(fmt.Sprintf("fd00:0:0:%d::%d/64", link, end)))
-		}
-		return list
-	}
-	defaults := func(link, metric int) (list []topology.Route) {
-		for _, p := range prefixes(link, 2) {
-			all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			if p.Addr().Is6() {
-				all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-			}
-			list = append(list, topology.Route{Prefix: all, Gateway: p.Addr(), Link: links[link-1], Metric: metric})
-		}
-		return list
-	}
-	t.Nodes = []topology.Node{
-		{Name: "phone", Kind: topology.Host,
-			Interfaces: []topology.Interface{{Link: "wifi", Prefixes: prefixes(1, 1)}, {Link: "lte", Prefixes: prefixes(2, 1)}},
-			Routes:     append(defaults(1, 1), defaults(2, 2)...)},
-		{Name: "router", Kind: topology.Router,
-			Interfaces: []topology.Interface{
-				{Link: "wifi", End: 1, Prefixes: prefixes(1, 2)}, {Link: "lte", End: 1, Prefixes: prefixes(2, 2)},
-				{Link: "lan", Prefixes: prefixes(3, 2)}}},
-		{Name: "server", Kind: topology.Host,
-			Interfaces: []topology.Interface{{Link: "lan", End: 1, Prefixes: prefixes(3, 1)}},
-			Routes:     defaults(3, 1)},
-	}
-	t.Links = []topology.Link{
-		{Name: "wifi", Ends: [2]string{"phone", "router"}, MTU: 1500},
-		{Name: "lte", Ends: [2]string{"phone", "router"}, MTU: 1500},
-		{Name: "lan", Ends: [2]string{"router", "server"}, MTU: 1500},
-	}
-	return t
-}
-
-var links = []string{"wifi", "lte", "lan"}
+var handover = labtest.Handover
 
 func build(t *testing.T, topo *topology.Topology, o Options) *Lab {
 	t.Helper()

@@ -39,9 +39,6 @@ func (o *outbox) add(m machine.Meta) *letter {
 	return l
 }
 
-// takeBack removes the packet added last.
-func (o *outbox) takeBack() { o.n-- }
-
 // outboxes are those of all links of a node.
 type outboxes []outbox
 

@@ -12,11 +12,11 @@ import (
 
 // A guest is the host's view of a running machine.
 type guest struct {
-	o        *Options
-	accel    string
-	started  time.Time
-	watchdog *time.Timer // stopped by the guest's hello
-	release  string      // of the guest's kernel, after its hello
+	o         *Options
+	accel     string
+	started   time.Time
+	stopWatch func() // the guest's hello came in time
+	release   string // of the guest's kernel, after its hello
 }
 
 // follow reads the channel to its last frame, passes on output, takes in results, and
@@ -69,7 +69,7 @@ func (g *guest) follow(r io.Reader) (exit int, err error) {
 }
 
 func (g *guest) hello(text string) {
-	g.watchdog.Stop()
+	g.stopWatch()
 	g.release, _, _ = strings.Cut(text, " ")
 	if g.o.Booted != nil {
 		g.o.Booted(time.Since(g.started), g.release, g.accel)

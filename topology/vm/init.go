@@ -19,7 +19,7 @@ import (
 )
 
 // guestMark is set in the environment of the guest's init.
-const guestMark = "MPTCPLAB_VM"
+const guestMark = "MPTCPLAB_GUEST"
 
 // IsInit reports whether this process is the init of a machine that Run booted. A
 // program that may be Options.Init asks first of all in main, and calls Init if so.

@@ -21,7 +21,7 @@ func TestNetemRoundTrip(t *testing.T) {
 	for _, kernel := range []string{"6.12", "6.1"} {
 		t.Run(kernel, func(t *testing.T) {
 			exit, out, errs := runGuest(t, Options{Kernel: kernel, Init: program, Program: test,
-				Args: []string{"-test.v", "-test.run=^TestKernel"}, Dir: t.TempDir()})
+				Args: []string{"-test.v", "-test.run=^TestKernel"}, Dir: t.TempDir(), Env: []string{"MPTCPLAB_NETNS=required"}})
 			t.Logf("%s%s", out, errs)
 			if exit != 0 || strings.Contains(out, "SKIP") || !strings.Contains(out, "--- PASS: TestKernelRoundTrip") {
 				t.Errorf("exit %d", exit)

@@ -96,10 +96,10 @@ func (m *machine) run(parent context.Context, o *Options, accel string, patience
 		return 0, fmt.Errorf("vm: %w", err)
 	}
 	// Reading ends when QEMU ends, on whose side the socket then closes.
-	g := guest{o: o, accel: accel, started: started}
-	g.watchdog = time.AfterFunc(patience, stop)
+	watchdog := time.AfterFunc(patience, stop)
+	defer watchdog.Stop()
+	g := guest{o: o, accel: accel, started: started, stopWatch: func() { watchdog.Stop() }}
 	exit, err := g.follow(ours)
-	g.watchdog.Stop()
 	stop()
 	_ = cmd.Wait() // killed: its status says nothing
 	switch {

@@ -14,6 +14,9 @@ import (
 // marker is the file by which a result directory of ours is known.
 const marker = "result.json"
 
+// ErrRefused says that Options.Out is a directory that is not ours to replace.
+var ErrRefused = errors.New("vm: neither empty nor a result directory")
+
 // checkOut refuses a directory that results must not replace.
 func checkOut(out string) error {
 	if out == "" {
@@ -29,7 +32,7 @@ func checkOut(out string) error {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(out, marker)); err != nil {
-		return fmt.Errorf("vm: --out %s is neither empty nor a result directory: give another one", out)
+		return fmt.Errorf("%w: %s", ErrRefused, out)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ type sockets struct {
 	open  func(func() error) error
 	epoll int
 	conns []*Conn // those that are not closed in the kernel yet
+
+	listeners []*listener
 }
 
 var _ workloads.Host = (*sockets)(nil)
@@ -132,7 +134,9 @@ func (h *sockets) Listen(_ clock.Instant, s workloads.Socket) (workloads.Listene
 		unix.Close(fd)
 		return nil, fmt.Errorf("kernel: listen on %s: %w", s.Local, err)
 	}
-	return &listener{host: h, fd: fd, mptcp: s.Proto == "mptcp"}, nil
+	l := &listener{host: h, fd: fd, mptcp: s.Proto == "mptcp"}
+	h.listeners = append(h.listeners, l)
+	return l, nil
 }
 
 // configure sets what a scenario says of a socket as far as the kernel knows it per
@@ -206,7 +210,10 @@ func (h *sockets) closeAll() {
 	for _, c := range h.conns {
 		c.release()
 	}
-	h.conns = nil
+	for _, l := range h.listeners {
+		_ = l.Close(0)
+	}
+	h.conns, h.listeners = nil, nil
 }
 
 type listener struct {

@@ -52,7 +52,8 @@ type running struct {
 	done bool
 }
 
-// Start runs the applications until Close.
+// Start runs the applications until Close. When it returns, each was stepped once:
+// servers listen.
 func Start(c Config) (*Pump, error) {
 	if c.Open == nil {
 		c.Open = func(f func() error) error { return f() }
@@ -76,7 +77,9 @@ func Start(c Config) (*Pump, error) {
 	for _, a := range c.Apps {
 		p.apps = append(p.apps, running{app: a})
 	}
-	go p.run()
+	stepped := make(chan struct{})
+	go p.run(stepped)
+	<-stepped
 	return p, nil
 }
 
@@ -126,7 +129,7 @@ func (p *Pump) wake() {
 }
 
 // run is the pump's thread. See host.Monitor for why it is locked and polls.
-func (p *Pump) run() {
+func (p *Pump) run(stepped chan<- struct{}) {
 	defer close(p.stopped)
 	runtime.LockOSThread() // not unlocked: the thread ends with the goroutine, its slack with it
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -135,8 +138,11 @@ func (p *Pump) run() {
 		{Fd: int32(p.kick), Events: unix.POLLIN},
 	}
 	events := make([]unix.EpollEvent, 64)
-	for {
+	for first := true; ; first = false {
 		next, run := p.turn()
+		if first {
+			close(stepped)
+		}
 		if !run {
 			return
 		}

@@ -15,6 +15,16 @@ import (
 
 const inside = "MPTCPLAB_TEST_NAMESPACE"
 
+// missing ends a test for which the machine lacks something: it skips, or fails where
+// MPTCPLAB_NETNS says that namespaces are required.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("MPTCPLAB_NETNS") == "required" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf("NOT TESTED: "+format, args...)
+}
+
 // Enter moves the calling goroutine's thread into a fresh network namespace, which is
 // gone when the test ends. Without root it runs the test once more, in a child with
 // a user namespace, and returns false: the caller returns then. Where neither is
@@ -28,7 +38,7 @@ func Enter(t *testing.T) bool {
 	// Never unlocked: the thread ends with the goroutine, and the namespace with it.
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skipf("NOT TESTED: no network namespace: %v", err)
+		missing(t, "no network namespace: %v", err)
 	}
 	return true
 }
@@ -45,7 +55,7 @@ func rerun(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
-		t.Skipf("NOT TESTED: neither root nor user namespaces: %v", err)
+		missing(t, "neither root nor user namespaces: %v", err)
 	}
 	if err != nil {
 		t.Fatalf("in a user namespace: %v\n%s", err, out)
@@ -65,7 +75,7 @@ func Veth(t *testing.T, a, b string) (int, int) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = a
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: b}); err != nil {
-		t.Skipf("NOT TESTED: no veth: %v", err)
+		missing(t, "no veth: %v", err)
 	}
 	var index [2]int
 	for i, name := range []string{a, b} {

@@ -1,0 +1,255 @@
+package mptcp
+
+import (
+	"testing"
+	"time"
+
+	"mptcplab/mptcp/wire"
+)
+
+// CAP-08, LC-01, LC-03: third ACK with both keys, then data with MP_CAPABLE, which
+// is acknowledged like data with DSS.
+func TestServerCapable(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	if in := c.Info(p.now); !in.MPTCP || in.Fallback || in.Checksum {
+		t.Fatalf("%+v", in)
+	}
+	if c.Token() != wire.Token(key) {
+		t.Errorf("token %#x, want %#x", c.Token(), wire.Token(key))
+	}
+	o := capable(wire.CapSHA256, peerKey, key)
+	o.MPCapable.HasDataLen, o.MPCapable.DataLen = true, 5
+	x.put(wire.ACK|wire.PSH, o, "hello")
+	if got := p.read(c); got != "hello" {
+		t.Fatalf("read %q", got)
+	}
+	p.wait(100 * time.Millisecond)
+	x.expectAck(5)
+	p.expectCounters(map[string]uint64{"MPCapableSYNRX": 1, "MPCapableACKRX": 1, "MPCurrEstab": 1, "MPCapableFallbackACK": 0})
+}
+
+// The third ACK is lost: the first data with MP_CAPABLE stands for it.
+func TestServerThirdACKLost(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, _ := p.s.Listen(nil, addrPort("0.0.0.0:80"))
+	x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+	x.put(wire.SYN, capable(wire.CapSHA256), "")
+	key := x.get().Options.MPCapable.SenderKey
+	o := capable(wire.CapSHA256, peerKey, key)
+	o.MPCapable.HasDataLen, o.MPCapable.DataLen = true, 2
+	x.put(wire.ACK, o, "hi")
+	c, ok := ln.Accept()
+	if !ok || !c.Info(p.now).MPTCP || p.read(c) != "hi" {
+		t.Fatal("data with MP_CAPABLE does not establish")
+	}
+}
+
+// Every entrance of the fallback on the server's side.
+func TestServerFallback(t *testing.T) {
+	for _, v := range []struct {
+		name, reason string
+		syn          wire.Options
+		third        func(key uint64) wire.Options
+		answer       bool // SYN/ACK has MP_CAPABLE
+		counter      string
+		plain        bool
+	}{
+		{name: "SYN without", reason: "no MP_CAPABLE in SYN"},
+		{name: "flag B", reason: "MP_CAPABLE with version, flags or key that do not fit", syn: capable(wire.CapSHA256 | wire.CapExtend)},
+		{name: "no algorithm", reason: "MP_CAPABLE with version, flags or key that do not fit", syn: capable(0)},
+		{name: "another algorithm", reason: "MP_CAPABLE with version, flags or key that do not fit", syn: capable(2)},
+		{name: "third ACK without", reason: "no MP_CAPABLE in third ACK", syn: capable(wire.CapSHA256), answer: true,
+			third: func(uint64) wire.Options { return wire.Options{} }, counter: "MPCapableFallbackACK"},
+		{name: "third ACK with wrong key", reason: "MP_CAPABLE with version, flags or key that do not fit", syn: capable(wire.CapSHA256), answer: true,
+			third: func(key uint64) wire.Options { return capable(wire.CapSHA256, peerKey, key+1) }},
+		{name: "TCP listener", reason: "TCP socket at this end", syn: capable(wire.CapSHA256), plain: true},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			p := newPeer(t, HostConfig{Default: Config{PlainTCP: v.plain}})
+			ln, _ := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+			x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+			x.put(wire.SYN, v.syn, "")
+			sa := x.get()
+			if has := sa.Options.Has&wire.HasMPCapable != 0; has != v.answer {
+				t.Fatalf("SYN/ACK: %s", sa.String())
+			}
+			var third wire.Options
+			if v.third != nil {
+				third = v.third(sa.Options.MPCapable.SenderKey)
+			}
+			x.put(wire.ACK, third, "")
+			c, ok := ln.Accept()
+			if !ok {
+				t.Fatal("nothing to accept")
+			}
+			x.put(wire.ACK, wire.Options{}, "abc")
+			if p.read(c) != "abc" {
+				t.Fatal("the stream is broken")
+			}
+			c.Write([]byte("defg"), false)
+			p.wait(100 * time.Millisecond)
+			for len(p.out) > 0 {
+				if s := x.get(); s.Options.Has&wire.HasMPTCP != 0 {
+					t.Errorf("an MPTCP option after fallback: %s", s.String())
+				}
+			}
+			in := c.Info(p.now)
+			if !in.Fallback || in.MPTCP || in.FallbackReason != v.reason {
+				t.Errorf("%v %v %q", in.Fallback, in.MPTCP, in.FallbackReason)
+			}
+			if v.counter != "" && p.counter(v.counter) != 1 {
+				t.Errorf("%s not counted", v.counter)
+			}
+		})
+	}
+}
+
+// CAP-22, CAP-23: checksums if either side asks.
+func TestChecksumAgreed(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	_, c, _ := p.accepted(wire.CapSHA256 | wire.CapChecksum)
+	if !c.Info(p.now).Checksum {
+		t.Error("the client asked for checksums")
+	}
+}
+
+// dialed is a client connection with a SYN/ACK answered by syn.
+func (p *peer) dialed(syn wire.Options) (x *side, c *Conn, key uint64) {
+	p.t.Helper()
+	c, err := p.s.Dial(p.now, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s := p.next()
+	x = p.side("10.0.1.2:80", s.Src.String())
+	x.irs, x.ack = s.Seq, s.Seq.Add(1)
+	if s.Flags != wire.SYN || s.Options.Has&wire.HasMPCapable == 0 || s.Options.MPCapable.NumKeys != 0 || s.Options.MPCapable.Version != 1 {
+		p.t.Fatalf("SYN: %s", s.String())
+	}
+	x.put(wire.SYN|wire.ACK, syn, "")
+	return x, c, c.localKey
+}
+
+// The client repeats MP_CAPABLE with both keys on what begins at the first octet,
+// until a DSS shows that it got through.
+func TestClientCapable(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.dialed(capable(wire.CapSHA256, peerKey))
+	third := x.get()
+	m := third.Options.MPCapable
+	if third.Options.Has&wire.HasMPCapable == 0 || m.NumKeys != 2 || m.SenderKey != key || m.ReceiverKey != peerKey || m.HasDataLen {
+		t.Fatalf("third ACK: %s", third.String())
+	}
+	c.Write([]byte("hello"), false)
+	data := x.get()
+	m = data.Options.MPCapable
+	if m.NumKeys != 2 || !m.HasDataLen || m.DataLen != 5 || string(data.Payload) != "hello" || data.Options.Has&wire.HasDSS != 0 {
+		t.Fatalf("first data: %s", data.String())
+	}
+	c.Write([]byte("again"), false)
+	p.wait(300 * time.Millisecond)
+	second := x.get()
+	if d := second.Options.DSS; !d.HasMap || d.DSN != wire.IDSN(key).Add(6) || d.SSN != 6 || d.DataLen != 5 {
+		t.Fatalf("second data: %s", second.String())
+	}
+	for len(p.out) > 0 { // retransmissions say the same
+		s := x.get()
+		if s.Seq == x.irs.Add(1) && (s.Options.MPCapable.DataLen != 5 || s.Options.MPCapable.NumKeys != 2) {
+			t.Fatalf("retransmission: %s", s.String())
+		}
+	}
+	if c.confirmed {
+		t.Fatal("established without DSS")
+	}
+	x.ack = x.irs.Add(11)
+	x.put(wire.ACK, dataAck(key, 10), "")
+	if !c.confirmed || c.Info(p.now).BytesAcked != 10 {
+		t.Fatalf("%+v", c.Info(p.now))
+	}
+	p.expectCounters(map[string]uint64{"MPCapableSYNTX": 1, "MPCapableSYNACKRX": 1})
+}
+
+// LC-04: the server sends first; its DSS confirms the keys.
+func TestClientServerSendsFirst(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.dialed(capable(wire.CapSHA256, peerKey))
+	p.flush()
+	x.put(wire.ACK, mapped(key, 0, 0, 0, 5), "first")
+	if p.read(c) != "first" || !c.confirmed {
+		t.Fatal("data from the server does not confirm")
+	}
+	p.wait(100 * time.Millisecond)
+	x.expectAck(5)
+}
+
+func TestClientFallback(t *testing.T) {
+	for _, v := range []struct {
+		name, reason, counter string
+		synack                wire.Options
+		first                 bool
+	}{
+		{"SYN/ACK without", "no MP_CAPABLE in SYN/ACK", "MPCapableFallbackSYNACK", wire.Options{}, false},
+		{"SYN/ACK with flag B", "MP_CAPABLE with version, flags or key that do not fit", "", capable(wire.CapSHA256|wire.CapExtend, peerKey), false},
+		{"data without DSS", "no DSS in first segment from peer", "MPCapableDataFallback", capable(wire.CapSHA256, peerKey), true},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			p := newPeer(t, scriptHost)
+			x, c, _ := p.dialed(v.synack)
+			if third := x.get(); (third.Options.Has&wire.HasMPCapable != 0) != v.first {
+				t.Fatalf("third ACK: %s", third.String())
+			}
+			x.put(wire.ACK, wire.Options{}, "abc")
+			if p.read(c) != "abc" {
+				t.Fatal("the stream is broken")
+			}
+			c.Write([]byte("def"), false)
+			p.wait(50 * time.Millisecond)
+			got := ""
+			for len(p.out) > 0 {
+				s := x.get()
+				got += string(s.Payload)
+				if s.Options.Has&wire.HasMPTCP != 0 {
+					t.Errorf("an MPTCP option after fallback: %s", s.String())
+				}
+			}
+			if got != "def" {
+				t.Errorf("sent %q", got)
+			}
+			if in := c.Info(p.now); !in.Fallback || in.FallbackReason != v.reason {
+				t.Errorf("%+v", in)
+			}
+			if v.counter != "" && p.counter(v.counter) != 1 {
+				t.Errorf("%s not counted", v.counter)
+			}
+		})
+	}
+}
+
+// MBX-01: after two retransmissions of the SYN the third goes without MP_CAPABLE.
+func TestClientSYNUnanswered(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	c, _ := p.s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+	p.wait(8 * time.Second)
+	for i, want := range []bool{true, true, true, false} {
+		s := p.next()
+		if has := s.Options.Has&wire.HasMPCapable != 0; has != want {
+			t.Errorf("SYN %d: %s", i, s.String())
+		}
+	}
+	if in := c.Info(p.now); !in.Fallback || in.FallbackReason != "no answer to SYN with MP_CAPABLE" {
+		t.Errorf("%+v", in)
+	}
+}
+
+// A segment for nobody is answered by RST, a RST by nothing.
+func TestNoListener(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x := p.side("10.0.1.2:5000", "10.0.1.1:81")
+	x.put(wire.SYN, capable(wire.CapSHA256), "")
+	if s := x.get(); s.Flags&wire.RST == 0 || s.Ack != peerISS+1 {
+		t.Errorf("no RST: %s", s.String())
+	}
+	x.put(wire.RST, wire.Options{}, "")
+	p.quiet()
+}

@@ -1,0 +1,224 @@
+package pm
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"testing"
+)
+
+func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+func ad(s string) netip.Addr     { return netip.MustParseAddr(s) }
+
+// drain writes the actions that the manager wants as words.
+func drain(k *Kernel) (out []string) {
+	for {
+		a, ok := k.Next()
+		if !ok {
+			return out
+		}
+		switch a.Kind {
+		case Announce:
+			out = append(out, fmt.Sprintf("announce %v id %d", a.Local.Addr(), a.LocalID))
+		case Remove:
+			out = append(out, fmt.Sprintf("remove id %d", a.LocalID))
+		case SubflowCreate:
+			s := fmt.Sprintf("join %v id %d to %v id %d", a.Local.Addr(), a.LocalID, a.Remote, a.RemoteID)
+			if a.Backup {
+				s += " backup"
+			}
+			out = append(out, s)
+		case SubflowDestroy:
+			out = append(out, fmt.Sprintf("destroy %d", a.Path))
+		case SetBackup:
+			out = append(out, fmt.Sprintf("backup %d %v", a.Path, a.Backup))
+		}
+	}
+}
+
+func expect(t *testing.T, k *Kernel, want ...string) {
+	t.Helper()
+	if got := drain(k); !reflect.DeepEqual(got, want) {
+		t.Errorf("actions:\n got %q\nwant %q", got, want)
+	}
+}
+
+func manager(t *testing.T, name string, l Limits, es ...Endpoint) *Kernel {
+	t.Helper()
+	k, err := New(name, es, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// open tells of an established connection from 10.0.1.1 to 10.0.9.1:80.
+func open(k *Kernel, server bool) {
+	e := Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), ServerSide: server}
+	_ = k.Handle(0, e)
+}
+
+func tell(t *testing.T, k *Kernel, e Event) {
+	t.Helper()
+	e.Token = 1
+	if err := k.Handle(0, e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	first  = Endpoint{Addr: ad("10.0.1.1"), Flags: Subflow, ID: 1}
+	second = Endpoint{Addr: ad("10.0.2.1"), Flags: Subflow, ID: 2}
+	third  = Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow | Backup, ID: 3}
+	signal = Endpoint{Addr: ad("10.0.4.1"), Flags: Signal, ID: 4}
+)
+
+func TestSubflowEndpoints(t *testing.T) {
+	for _, v := range []struct {
+		name string
+		l    Limits
+		es   []Endpoint
+		want []string
+	}{
+		{"none", Limits{Subflows: 2}, nil, nil},
+		{"limit 0", Limits{}, []Endpoint{second}, nil},
+		{"limit 1", Limits{Subflows: 1}, []Endpoint{second, third}, []string{"join 10.0.2.1 id 2 to 10.0.9.1:80 id 0"}},
+		{"all", Limits{Subflows: 8}, []Endpoint{first, second, third},
+			[]string{"join 10.0.2.1 id 2 to 10.0.9.1:80 id 0", "join 10.0.3.1 id 3 to 10.0.9.1:80 id 0 backup"}},
+		{"signal", Limits{Subflows: 8}, []Endpoint{signal, second},
+			[]string{"announce 10.0.4.1 id 4", "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0"}},
+		{"initial for backup", Limits{}, []Endpoint{{Addr: ad("10.0.1.1"), Flags: Subflow | Backup}}, []string{"backup 0 true"}},
+		{"other family", Limits{Subflows: 8}, []Endpoint{{Addr: ad("fd00::1"), Flags: Subflow}}, nil},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			k := manager(t, "kernel", v.l, v.es...)
+			open(k, false)
+			expect(t, k, v.want...)
+		})
+	}
+}
+
+func TestDenyJoinID0(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 8, AddAddrAccepted: 8}, second)
+	_ = k.Handle(0, Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), DenyJoinID0: true})
+	expect(t, k)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
+	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+}
+
+func TestAnnouncedAddresses(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 2, AddAddrAccepted: 1})
+	open(k, false)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.1:80"), RemoteID: 5}) // in use
+	expect(t, k)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
+	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.3:80"), RemoteID: 8}) // add_addr_accepted
+	expect(t, k)
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.1.1:2000"), Remote: ap("10.0.9.2:80"), RemoteID: 7})
+	tell(t, k, Event{Kind: Removed, RemoteID: 7})
+	tell(t, k, Event{Kind: SubClosed, Path: 1, Local: ap("10.0.1.1:2000"), Remote: ap("10.0.9.2:80")})
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.4:80"), RemoteID: 9}) // there is room again
+	expect(t, k, "join invalid IP id 0 to 10.0.9.4:80 id 9")
+}
+
+func TestFullmeshEndpoint(t *testing.T) {
+	mesh := second
+	mesh.Flags |= Fullmesh
+	k := manager(t, "", Limits{Subflows: 8, AddAddrAccepted: 8}, first, mesh)
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.2:80 id 7")
+}
+
+func TestFullmeshManager(t *testing.T) {
+	k := manager(t, "fullmesh", Limits{})
+	for _, a := range []string{"10.0.1.1", "10.0.2.1"} {
+		_ = k.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
+	}
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
+	expect(t, k, "join 10.0.1.1 id 0 to 10.0.9.2:80 id 7", "join 10.0.2.1 id 2 to 10.0.9.2:80 id 7")
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 2})
+	_ = k.Handle(0, Event{Kind: LinkDown, Local: ap("10.0.2.1:0")})
+	expect(t, k, "remove id 2", "destroy 1")
+	tell(t, k, Event{Kind: SubClosed, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80")})
+	_ = k.Handle(0, Event{Kind: LinkUp, Local: ap("10.0.2.1:0")})
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+
+	server := manager(t, "fullmesh", Limits{})
+	for _, a := range []string{"10.0.1.1", "10.0.2.1"} {
+		_ = server.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
+	}
+	open(server, true)
+	expect(t, server, "announce 10.0.2.1 id 2")
+}
+
+func TestAccept(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 1})
+	if k.Accept(1) {
+		t.Error("a connection that nobody knows")
+	}
+	open(k, true)
+	if !k.Accept(1) || k.Accept(1) {
+		t.Error("the limit of 1 does not hold")
+	}
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.1.1:80"), Remote: ap("10.0.8.1:3000"), RemoteID: 3})
+	tell(t, k, Event{Kind: SubClosed, Path: 1, Local: ap("10.0.1.1:80"), Remote: ap("10.0.8.1:3000")})
+	if !k.Accept(1) {
+		t.Error("a closed subflow still counts")
+	}
+	tell(t, k, Event{Kind: ConnClosed})
+	if k.Accept(1) {
+		t.Error("a closed connection takes subflows")
+	}
+}
+
+func TestEndpointCommands(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 8})
+	open(k, false)
+	id, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.2.1"), Flags: Subflow})
+	if id != 1 || err != nil {
+		t.Fatal(id, err)
+	}
+	expect(t, k, "join 10.0.2.1 id 1 to 10.0.9.1:80 id 0")
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.2.1"), Flags: Signal}); err != ErrExists {
+		t.Error(err)
+	}
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, ID: 1}); err != ErrExists {
+		t.Error(err)
+	}
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, Port: 5}); err != ErrInvalid {
+		t.Error(err)
+	}
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 1})
+	if err := k.ChangeEndpoint(1, Subflow|Backup); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "backup 1 true")
+	if err := k.ChangeEndpoint(9, 0); err != ErrMissing {
+		t.Error(err)
+	}
+	if err := k.DeleteEndpoint(1); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "remove id 1", "destroy 1")
+	if err := k.DeleteEndpoint(1); err != ErrMissing {
+		t.Error(err)
+	}
+	if id := k.ID(ad("10.0.7.1")); id != 1 || k.ID(ad("10.0.7.1")) != 1 {
+		t.Error("implicit endpoint", id)
+	}
+	if id, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.7.1"), Flags: Subflow}); id != 1 || err != nil {
+		t.Error("an implicit endpoint does not become a real one:", id, err)
+	}
+	k.FlushEndpoints()
+	if len(k.Endpoints()) != 0 {
+		t.Error(k.Endpoints())
+	}
+	if _, err := New("best", nil, Limits{}); err != ErrUnknown {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,60 @@
+package plots
+
+import (
+	"strings"
+	"testing"
+
+	"mptcplab/scenarios/result"
+)
+
+func TestTable(t *testing.T) {
+	r := &result.Result{
+		Runs: []result.Run{
+			{ID: "mptcp-mptcp/seed=7", Flows: []result.Flow{{Name: "get", Finished: true, Duration: 15.5, Goodput: 20.02e6,
+				SHA256Sent: "a", SHA256Received: "a", Paths: []result.Path{{Name: "wifi", Bytes: 20e6}, {Name: "lte", Bytes: 1500}}}},
+				Handover: []result.Handover{
+					{Event: "lost", Happened: true, Flow: "get", GapMS: 331, GapStart: 5, Cause: "rto"},
+					{Event: "back", Happened: true, Flow: "get", GapMS: 331, GapStart: 5, Cause: "rto"},
+					{Event: "never", Flow: "get", GapMS: 9999},
+				},
+				Expect: []result.Expect{{That: "handover.lost.gap < 1s", Measured: "331 ms", Pass: true},
+					{That: "flow.get.path.lte.bytes > 1MB", Measured: "1500 B"}}},
+			{ID: "mptcp-tcp/seed=7", Flows: []result.Flow{{Name: "get", Fallback: true, FallbackReason: "no MP_CAPABLE in SYN/ACK",
+				SHA256Sent: "a", SHA256Received: "b"}}, Degraded: []string{"reno for cubic"}},
+			{ID: "broken/seed=7", Error: "the link vanished"},
+		},
+		Skipped: []result.Skipped{{Pairing: "mptcp-linux", Reason: "no stack"}},
+	}
+	want := `pairing      goodput       completion    handover gap and cause  bytes per path             fallback                       sha256
+mptcp-mptcp  20.02 Mbit/s  15.500 s      lost+back 331 ms rto    wifi 20.00 MB, lte 1.5 kB  no                             equal
+mptcp-tcp    0 bit/s       not finished  -                       -                          yes: no MP_CAPABLE in SYN/ACK  DIFFER
+broken       -             -             -                       -                          -                              -
+skipped  mptcp-linux: no stack
+degraded mptcp-tcp/seed=7: reno for cubic
+broke    broken/seed=7: the link vanished
+
+expectations: 1 held, 1 failed
+  ok    mptcp-mptcp  handover.lost.gap < 1s         measured 331 ms
+  FAIL  mptcp-mptcp  flow.get.path.lte.bytes > 1MB  measured 1500 B
+`
+	if got := Table(r); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	// Several flows: they are named.
+	r.Runs[0].Flows = append(r.Runs[0].Flows, result.Flow{Name: "put"})
+	if got := Table(r); !strings.Contains(got, "pairing      flow  goodput") {
+		t.Error(got)
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for _, r := range [][2]float64{{0, 1}, {4.85, 5.57}, {0, 35}, {17.4, 19.5}, {0, 1e-3}, {0, 4e9}} {
+		n := len(ticks(r[0], r[1]))
+		if n < 4 || n > 11 {
+			t.Errorf("%v: %d ticks", r, n)
+		}
+	}
+	if ticks(1, 1) != nil {
+		t.Error("ticks of nothing")
+	}
+}
