@@ -255,7 +255,7 @@ func checkFilters(root *decode.Node, r *decode.Report) {
 		for _, f := range readFilters(&scratch, axes, "expect") {
 			have, known := axisLabels(root, f.axis)
 			if !known {
-				r.Errorf(f.at, "expect.%d.for: there is no axis %q%s", i, f.axis, decode.Suggest(f.axis, append(axisNames(root), "pairing", "fabric", "impair")))
+				r.Errorf(f.at, "expect.%d.for: there is no axis %q%s", i, f.axis, decode.Suggest(f.axis, append(root.Get("sweep").Keys(), "pairing", "fabric", "impair")))
 				continue
 			}
 			for _, l := range f.labels {
