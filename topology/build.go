@@ -29,6 +29,7 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 	if r.Failed() {
 		return t
 	}
+	t.computeRTTs()
 	t.computeRoutes()
 	d.givenRoutes(t, r)
 	return t

@@ -5,6 +5,7 @@ package topology
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcplab/impairments"
 )
@@ -76,6 +77,7 @@ type Link struct {
 	Ends       [2]string // node names
 	MTU        int
 	HalfDuplex bool                  // both directions share the rate
+	RTT        time.Duration         // the longest round trip, without queueing, of the paths between hosts that use the link
 	Impair     [2]impairments.Config // by Direction
 }
 
