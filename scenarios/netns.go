@@ -148,12 +148,8 @@ func (d *netnsDriver) start(impair string, relayed map[string]bool) error {
 			return fmt.Errorf("link %s: %w", l.Name, err)
 		}
 	}
-	for i := range d.x.run.Topology.Nodes {
-		n := &d.x.run.Topology.Nodes[i]
+	for _, n := range d.serversFirst() {
 		h := d.hosts[n.Name]
-		if h == nil {
-			continue
-		}
 		start := d.startOurs
 		if h.cfg.Stack.Kernel() {
 			start = d.startKernel
@@ -163,6 +159,23 @@ func (d *netnsDriver) start(impair string, relayed map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// serversFirst lists the hosts in the order in which they are started: who is nobody's
+// client listens before a client's SYN can come.
+func (d *netnsDriver) serversFirst() []*topology.Node {
+	var servers, clients []*topology.Node
+	for i := range d.x.run.Topology.Nodes {
+		n := &d.x.run.Topology.Nodes[i]
+		switch {
+		case d.hosts[n.Name] == nil:
+		case slices.ContainsFunc(d.x.run.Workloads, func(w spec.Workload) bool { return w.Client == n.Name }):
+			clients = append(clients, n)
+		default:
+			servers = append(servers, n)
+		}
+	}
+	return append(servers, clients...)
 }
 
 // impairedLinks lists the links that are ever anything but a perfect wire.

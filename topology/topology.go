@@ -32,7 +32,10 @@ type Node struct {
 	Kind       Kind
 	ECMP       bool // routers: by flow hash
 	Interfaces []Interface
-	Routes     []Route // computed and given; those of hosts go by source address, too
+	// Routes are the computed ones and then the given; subnets of own interfaces
+	// are on link and not among them. Those of hosts go by source address first;
+	// their metrics count from 1 in the order of the interfaces.
+	Routes []Route
 }
 
 // Interface is one end of a link at a node. Its name inside the node is the

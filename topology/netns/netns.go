@@ -51,6 +51,8 @@ type Lab struct {
 	order    []*Node
 	relay    *thread // all relay ports; nil if no link is relayed
 
+	unordered bool // an interface could not be bound to one processor
+
 	mu       sync.Mutex
 	warnings []string
 	closed   bool
