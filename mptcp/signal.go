@@ -318,6 +318,7 @@ func (sf *subflow) retire(why string) {
 		return
 	}
 	sf.close()
+	sf.tcp.Orphan()
 	sf.end(why)
 	sf.conn.again = true
 }

@@ -140,6 +140,7 @@ func TestManySeeds(t *testing.T) {
 				w.link(1, func(p *pipe) { p.rate, p.queue, p.loss, p.delay = 1_250_000, 100_000, loss, 25*time.Millisecond })
 				p := w.connect(300_000, 600_000, v.laddr, v.raddr)
 				p.finish(5 * time.Minute)
+				w.forgets()
 				for i, c := range []*Conn{p.client.c, p.server.c} {
 					in := c.Info(w.now)
 					if in.Fallback != v.fallback && !(v.fallback && i == 0 && v.client.Default.PlainTCP) {

@@ -251,6 +251,7 @@ type app struct {
 	lastGot     clock.Instant
 	gap         time.Duration
 	tolerant    bool
+	paused      bool // it does not read
 }
 
 func pattern(key byte, i int) byte { return byte(i) ^ byte(i>>8)*7 ^ byte(i>>16)*13 ^ key }
@@ -280,7 +281,7 @@ func (a *app) poll(w *world) {
 		a.closed = true
 		a.c.CloseWrite()
 	}
-	for !a.eof {
+	for !a.eof && !a.paused {
 		n, err := a.c.Read(a.buf)
 		for i := range n {
 			if a.buf[i] != pattern(a.peer, a.got+i) && !a.tolerant {
@@ -313,6 +314,7 @@ type pair struct {
 	server *app
 	down   int
 
+	paused   bool // the server does not read
 	tolerant bool // packets were changed: streams may be broken, but nothing else
 }
 
@@ -349,6 +351,7 @@ func (p *pair) poll() {
 		p.client.poll(p.w)
 	}
 	if p.server != nil {
+		p.server.paused = p.paused
 		p.server.poll(p.w)
 		if !p.tolerant {
 			p.check()
@@ -377,6 +380,9 @@ func (p *pair) state() string {
 		s += fmt.Sprintf("; server sent %d got %d/%d err %v", p.server.sent, p.server.got, p.client.total, p.server.err)
 		s += fmt.Sprintf("\nserver %+v", p.server.c.Info(p.w.now))
 	}
+	for _, sf := range p.client.c.subflows {
+		s += fmt.Sprintf("\n%d: stage %d closing %v over %v joinAt %v", sf.id, sf.stage, sf.closing, sf.over, sf.joinAt)
+	}
 	return s + fmt.Sprintf("\nclient err %v %+v", p.client.err, p.client.c.Info(p.w.now))
 }
 
@@ -384,6 +390,8 @@ func (p *pair) state() string {
 func (p *pair) finish(d time.Duration) {
 	p.w.t.Helper()
 	start := p.w.now
+	p.poll() // who paused reads what is there, even if nothing else happens
+	p.w.mutated()
 	if !p.w.run(d, p.done) {
 		p.w.t.Fatalf("not done after %v: %s", p.w.now.Sub(start), p.state())
 	}
@@ -421,4 +429,22 @@ func (r *recorder) count(k trace.Kind) (n int) {
 		}
 	}
 	return n
+}
+
+// forgets waits until TIME-WAIT and the like are over: the hosts have forgotten
+// everything then.
+func (w *world) forgets() {
+	w.t.Helper()
+	w.run(time.Hour, func() bool { return false })
+	for i, h := range w.hosts {
+		live := 0
+		for _, c := range h.conns {
+			if !c.forgotten {
+				live++
+			}
+		}
+		if live != 0 || len(h.flows) != 0 || len(h.tokens) != 0 || h.Deadline() != clock.Never {
+			w.t.Errorf("host %d remembers %d connections, %d flows, %d tokens; deadline %v", i, live, len(h.flows), len(h.tokens), h.Deadline())
+		}
+	}
 }

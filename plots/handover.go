@@ -35,14 +35,14 @@ func (b *book) handover(run *result.Run, s *series, d *digest) *figure {
 		}
 		p.X.Min, p.X.Max = w.from, w.to
 		lo, hi := visible(w)
-		p.Y.Min, p.Y.Max = lo, lo+(hi-lo)*1.22
+		p.Y.Min, p.Y.Max = lo, lo+(hi-lo)*1.35
 		p.Add(shade{h.GapStart, h.GapEnd, "gap " + duration(h.GapMS)})
 		b.addCloud(p, &w.cloud, lgd, 1.1, true)
 		p.Add(stairs(w.delivered))
 		p.Add(events{run.Events})
 		// Plotters widen the axes as they are added.
 		p.X.Min, p.X.Max = w.from, w.to
-		p.Y.Min, p.Y.Max = lo, lo+(hi-lo)*1.22
+		p.Y.Min, p.Y.Max = lo, lo+(hi-lo)*1.35
 		f.panels = append(f.panels, p)
 	}
 	if len(f.panels) == 0 {
@@ -140,13 +140,15 @@ func (l *legend) add(e entry) {
 // addCloud draws data as it was sent: dots in the colour of the path, and on top
 // crosses where old data was sent again. If named, the paths are in the legend.
 func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length, named bool) {
-	for _, s := range c.order {
-		if s.kind == observe.First {
-			color, _ := b.style(s.path)
-			p.Add(dots{points: c.points[s], color: color, radius: radius, shape: dot})
-			if named {
-				l.add(entry{text: "sent on " + s.path, color: color, shape: dot})
-			}
+	for i, path := range b.paths { // smaller one by one: none hides those before it
+		s := stroke{path, observe.First}
+		if len(c.points[s]) == 0 {
+			continue
+		}
+		color, _ := b.style(path)
+		p.Add(dots{points: c.points[s], color: color, radius: max(0.5, 1-0.4*vg.Length(i)) * radius, shape: dot})
+		if named {
+			l.add(entry{text: "sent on " + path, color: color, shape: dot})
 		}
 	}
 	for _, s := range c.order {

@@ -141,7 +141,11 @@ func writeExpectations(b *strings.Builder, r *result.Result) {
 				failed++
 				verdict = "FAIL"
 			}
-			rows = append(rows, []string{"  " + verdict, label(run), e.That, "measured " + e.Measured})
+			measured := "measured " + e.Measured
+			if e.Wanted != "" && !strings.HasSuffix(e.That, " "+e.Wanted) {
+				measured += ", wanted " + e.Wanted
+			}
+			rows = append(rows, []string{"  " + verdict, label(run), e.That, measured})
 		}
 	}
 	if len(rows) == 0 {

@@ -18,7 +18,7 @@ func TestTable(t *testing.T) {
 					{Event: "never", Flow: "get", GapMS: 9999},
 				},
 				Expect: []result.Expect{{That: "handover.lost.gap < 1s", Measured: "331 ms", Pass: true},
-					{That: "flow.get.path.lte.bytes > 1MB", Measured: "1500 B"}}},
+					{That: "flow.get.path.lte.bytes > 1MB", Measured: "1500 B", Wanted: "> 1 MB"}}},
 			{ID: "mptcp-tcp/seed=7", Flows: []result.Flow{{Name: "get", Fallback: true, FallbackReason: "no MP_CAPABLE in SYN/ACK",
 				SHA256Sent: "a", SHA256Received: "b"}}, Degraded: []string{"reno for cubic"}},
 			{ID: "broken/seed=7", Error: "the link vanished"},
@@ -35,7 +35,7 @@ broke    broken/seed=7: the link vanished
 
 expectations: 1 held, 1 failed
   ok    mptcp-mptcp  handover.lost.gap < 1s         measured 331 ms
-  FAIL  mptcp-mptcp  flow.get.path.lte.bytes > 1MB  measured 1500 B
+  FAIL  mptcp-mptcp  flow.get.path.lte.bytes > 1MB  measured 1500 B, wanted > 1 MB
 `
 	if got := Table(r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -51,6 +51,8 @@ type Lab struct {
 	order    []*Node
 	relay    *thread // all relay ports; nil if no link is relayed
 
+	unordered bool // said already that packets can't be kept in order
+
 	mu       sync.Mutex
 	warnings []string
 	closed   bool

@@ -52,8 +52,22 @@ func (l *Lab) addLink(index int) error {
 		if err := n.thread.do(func() error { return n.attach(spec.Name, endMAC(index, e)) }); err != nil {
 			return fmt.Errorf("%s: %w", n.spec.Name, err)
 		}
+		l.steer(n.thread, spec.Name, index+e)
 	}
 	return nil
+}
+
+// steer keeps the packets that arrive at an interface in order, if the machine lets
+// us.
+func (l *Lab) steer(t *thread, name string, cpu int) {
+	err := t.sysfs
+	if err == nil {
+		err = t.do(func() error { return keepOrder(name, cpu) })
+	}
+	if err != nil && !l.unordered {
+		l.unordered = true
+		l.warn("a busy machine may reorder packets on clean links: %v", err)
+	}
 }
 
 // addRelayed makes a pair from each end into the relays' namespace.
@@ -80,6 +94,7 @@ func (l *Lab) addRelayed(index int, ends [2]*Node) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", port, err)
 		}
+		l.steer(l.relay, port, index)
 	}
 	return nil
 }
