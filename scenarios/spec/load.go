@@ -71,6 +71,9 @@ func Load(path string, o Options) (*File, error) {
 		return nil, r.Err()
 	}
 	root := readTree(path, &r, nil)
+	if r.Failed() && len(root.Entries) == 0 {
+		return nil, r.Err() // not read or not YAML: that nothing is in it is no second mistake
+	}
 	f := &File{Path: path, options: o}
 	f.load(root, &r)
 	if err := r.Err(); err != nil {
