@@ -127,8 +127,14 @@ func (c *Conn) closeWork(now clock.Instant) {
 		// "Once a DATA_FIN has been acknowledged, all remaining subflows MUST be
 		// closed with standard FIN exchanges"
 		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
-		if sf.stage == open && (closed || sf.finSeen && c.others(sf)) {
+		switch {
+		case sf.stage == open && closed:
 			sf.close()
+			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		case sf.stage == open && sf.finSeen && c.others(sf):
+			sf.close()
+		case sf.stage != open && closed:
+			sf.abort(wire.RstUnspecified, "connection closed") // a join came too late
 		}
 	}
 	switch {
@@ -201,6 +207,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 // conclude ends the connection for everybody but its subflows' TIME-WAIT.
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
+	for _, sf := range c.subflows {
+		sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+	}
 	c.rtxAt, c.closeAt = clock.Never, clock.Never
 	c.uncountEstablished()
 	c.stack.dropToken(c)
@@ -217,7 +226,6 @@ func (c *Conn) Abort() {
 		return
 	}
 	now := c.stack.now
-	c.aborted = true
 	if c.speech == multipath {
 		c.fastClosed = true
 		c.trace(now, trace.Event{Kind: trace.FastCloseSent, Path: -1})

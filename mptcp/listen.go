@@ -52,8 +52,15 @@ func (c *Config) check() error {
 	return nil
 }
 
+// maxBacklog bounds the connections that wait for Accept (somaxconn).
+const maxBacklog = 4096
+
 // open answers a SYN with a new connection.
 func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
+	if l.backlog.len() >= maxBacklog {
+		l.stack.drop(now, "backlog is full")
+		return
+	}
 	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
 	c.listener = l
 	c.server = true

@@ -165,9 +165,6 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		sf.handleThirdACK(now, s)
 	}
 	if c.speech != multipath {
-		if c.streaming() && s.Options.Has&wire.HasDSS == 0 {
-			return nil
-		}
 		return nil
 	}
 	if sf.join && sf.stage != open {

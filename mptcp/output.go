@@ -110,7 +110,9 @@ func (c *Conn) advance(now clock.Instant) {
 // deadline returns when the connection wants time to pass.
 func (c *Conn) deadline() clock.Instant {
 	at := clock.Min(c.rtxAt, c.closeAt)
-	at = clock.Min(at, c.signals.deadline())
+	if c.speech == multipath && !c.done {
+		at = clock.Min(at, c.signals.deadline())
+	}
 	for _, sf := range c.subflows {
 		if sf.linked && c.stack.links[sf.link].blocked {
 			continue // SetWritable wakes it

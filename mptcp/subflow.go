@@ -31,6 +31,7 @@ type subflow struct {
 	remoteID      uint8
 	link          machine.LinkID
 	linked        bool // there is a route
+	mtu           int  // of the link
 	join          bool // by MP_JOIN
 	active        bool // we sent the SYN
 	requested     bool // by the path manager: it hears of the end
@@ -63,7 +64,6 @@ type subflow struct {
 	reason        string       // of the end
 	finSeen       bool
 	reinjected    uint64
-	establishedAt clock.Instant
 	isEstablished bool
 	joinTries     int
 	failOnReset   bool // MP_FAIL goes on our RST
@@ -114,14 +114,14 @@ func (sf *subflow) begun(now clock.Instant) {
 
 func (sf *subflow) params(now clock.Instant) tcp.Params {
 	c, s := sf.conn, sf.conn.stack
-	mtu := defaultMTU
+	sf.mtu = defaultMTU
 	if sf.linked {
-		mtu = s.links[sf.link].MTU
+		sf.mtu = s.links[sf.link].MTU
 	}
 	return tcp.Params{
 		Config: &c.cfg.TCP, Local: sf.local, Remote: sf.remote,
 		ISS: s.iss(now, sf.local, sf.remote), TSOffset: s.tsOffset(sf.local, sf.remote),
-		MTU: mtu, Family: c.family,
+		MTU: sf.mtu, Family: c.family,
 	}
 }
 
@@ -134,8 +134,12 @@ func (sf *subflow) findLink() {
 func (c *Conn) linkChanged() {
 	for _, sf := range c.subflows {
 		sf.findLink()
-		if sf.linked {
-			sf.tcp.SetMTU(c.stack.links[sf.link].MTU)
+		if !sf.linked {
+			continue
+		}
+		if mtu := c.stack.links[sf.link].MTU; mtu != sf.mtu { // keep what PMTUD found
+			sf.mtu = mtu
+			sf.tcp.SetMTU(mtu)
 		}
 	}
 }
@@ -237,7 +241,7 @@ func (sf *subflow) openNow(now clock.Instant) {
 	}
 	sf.stage = open
 	sf.isEstablished = true
-	sf.establishedAt, sf.lastData = now, now
+	sf.lastData = now
 	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
 	sf.conn.tellEstablished(now, sf)
 }

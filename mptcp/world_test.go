@@ -111,7 +111,7 @@ func (w *world) link(i int, f func(p *pipe)) {
 func (w *world) send(from int, m machine.Meta, data []byte) {
 	p := w.pipes[2*int(m.Link)+from]
 	p.packets++
-	for _, b := range data {
+	for _, b := range data[:min(len(data), 80)] { // all headers
 		w.print = (w.print ^ uint64(b)) * 1099511628211
 	}
 	w.print = (w.print ^ uint64(w.now)) * 1099511628211
@@ -251,9 +251,26 @@ type app struct {
 	lastGot     clock.Instant
 	gap         time.Duration
 	tolerant    bool
+	paused      bool // it does not read
 }
 
-func pattern(key byte, i int) byte { return byte(i) ^ byte(i>>8)*7 ^ byte(i>>16)*13 ^ key }
+// stream returns n bytes, at most 32 KiB, of the pattern that a key stands for,
+// from offset i on. Its period is a prime, so that no shift by a power of two
+// goes unseen.
+func stream(key byte, i, n int) []byte {
+	const period = 65521
+	if patterns[key] == nil {
+		b := make([]byte, period+32<<10)
+		for i := range b {
+			k := i % period
+			b[i] = byte(k) ^ byte(k>>8)*7 ^ key
+		}
+		patterns[key] = b
+	}
+	return patterns[key][i%period:][:n]
+}
+
+var patterns [256][]byte
 
 func newApp(c *Conn, total int, key, peer byte) *app {
 	return &app{c: c, total: total, key: key, peer: peer, buf: make([]byte, 32<<10)}
@@ -263,11 +280,7 @@ func newApp(c *Conn, total int, key, peer byte) *app {
 func (a *app) poll(w *world) {
 	t := w.t
 	for a.sent < a.total {
-		n := min(len(a.buf), a.total-a.sent)
-		for i := range n {
-			a.buf[i] = pattern(a.key, a.sent+i)
-		}
-		n, err := a.c.Write(a.buf[:n], false)
+		n, err := a.c.Write(stream(a.key, a.sent, min(len(a.buf), a.total-a.sent)), false)
 		a.sent += n
 		if err != nil {
 			if !errors.Is(err, ErrWouldBlock) {
@@ -280,12 +293,10 @@ func (a *app) poll(w *world) {
 		a.closed = true
 		a.c.CloseWrite()
 	}
-	for !a.eof {
+	for !a.eof && !a.paused {
 		n, err := a.c.Read(a.buf)
-		for i := range n {
-			if a.buf[i] != pattern(a.peer, a.got+i) && !a.tolerant {
-				t.Fatalf("byte %d of the stream is wrong: %#x, want %#x", a.got+i, a.buf[i], pattern(a.peer, a.got+i))
-			}
+		if !a.tolerant && !bytes.Equal(a.buf[:n], stream(a.peer, a.got, n)) {
+			t.Fatalf("the stream is wrong between bytes %d and %d", a.got, a.got+n)
 		}
 		if n > 0 {
 			if a.got > 0 {
@@ -313,6 +324,7 @@ type pair struct {
 	server *app
 	down   int
 
+	paused   bool // the server does not read
 	tolerant bool // packets were changed: streams may be broken, but nothing else
 }
 
@@ -349,6 +361,7 @@ func (p *pair) poll() {
 		p.client.poll(p.w)
 	}
 	if p.server != nil {
+		p.server.paused = p.paused
 		p.server.poll(p.w)
 		if !p.tolerant {
 			p.check()
@@ -377,6 +390,9 @@ func (p *pair) state() string {
 		s += fmt.Sprintf("; server sent %d got %d/%d err %v", p.server.sent, p.server.got, p.client.total, p.server.err)
 		s += fmt.Sprintf("\nserver %+v", p.server.c.Info(p.w.now))
 	}
+	for _, sf := range p.client.c.subflows {
+		s += fmt.Sprintf("\n%d: stage %d closing %v over %v joinAt %v", sf.id, sf.stage, sf.closing, sf.over, sf.joinAt)
+	}
 	return s + fmt.Sprintf("\nclient err %v %+v", p.client.err, p.client.c.Info(p.w.now))
 }
 
@@ -384,6 +400,8 @@ func (p *pair) state() string {
 func (p *pair) finish(d time.Duration) {
 	p.w.t.Helper()
 	start := p.w.now
+	p.poll() // who paused reads what is there, even if nothing else happens
+	p.w.mutated()
 	if !p.w.run(d, p.done) {
 		p.w.t.Fatalf("not done after %v: %s", p.w.now.Sub(start), p.state())
 	}
@@ -421,4 +439,22 @@ func (r *recorder) count(k trace.Kind) (n int) {
 		}
 	}
 	return n
+}
+
+// forgets waits until TIME-WAIT and the like are over: the hosts have forgotten
+// everything then.
+func (w *world) forgets() {
+	w.t.Helper()
+	w.run(time.Hour, func() bool { return false })
+	for i, h := range w.hosts {
+		live := 0
+		for _, c := range h.conns {
+			if !c.forgotten {
+				live++
+			}
+		}
+		if live != 0 || len(h.flows) != 0 || len(h.tokens) != 0 || h.Deadline() != clock.Never {
+			w.t.Errorf("host %d remembers %d connections, %d flows, %d tokens; deadline %v", i, live, len(h.flows), len(h.tokens), h.Deadline())
+		}
+	}
 }

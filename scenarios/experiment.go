@@ -185,15 +185,20 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	}
 }
 
-// flowsOver reports whether every flow is finished at both ends.
+// flowsOver reports whether every flow is finished at both ends, or has failed at
+// the client before the server saw anything of it: nothing will come any more.
 func (x *experiment) flowsOver() bool {
 	for _, f := range x.flows {
-		for _, e := range f.ends() {
-			over := false
-			x.d.do(e.host, func(clock.Instant) { over = e.meter.Finished != clock.Never })
-			if !over {
-				return false
-			}
+		var over, failed, begun [2]bool
+		for i, e := range f.ends() {
+			x.d.do(e.host, func(clock.Instant) {
+				over[i] = e.meter.Finished != clock.Never
+				failed[i] = e.meter.Err != nil
+				begun[i] = e.meter.Start != clock.Never
+			})
+		}
+		if !over[0] || !over[1] && (!failed[0] || begun[1]) {
+			return false
 		}
 	}
 	return true

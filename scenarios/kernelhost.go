@@ -41,7 +41,7 @@ func (d *netnsDriver) startKernel(h *realHost, n *topology.Node) error {
 		}
 		d.captures = append(d.captures, c)
 	}
-	p, err := kernel.Start(kernel.Config{Open: d.lab.Node(h.name).Do, Apps: d.x.apps(h.name), Clock: d.lab.Clock()})
+	p, err := kernel.Start(kernel.Config{Open: d.lab.Node(h.name).Do, Apps: d.apps(h), Clock: d.lab.Clock()})
 	if err != nil {
 		return err
 	}

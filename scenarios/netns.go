@@ -22,6 +22,7 @@ import (
 	"mptcplab/scenarios/spec"
 	"mptcplab/topology"
 	"mptcplab/topology/netns"
+	"mptcplab/workloads"
 	"mptcplab/workloads/kernel"
 )
 
@@ -90,6 +91,7 @@ type realHost struct {
 	monitor *host.Monitor
 	pump    *kernel.Pump
 	cc      string
+	ready   bool // all hosts run: clients may begin; belongs to the host's turns
 }
 
 func (h *realHost) do(f func(now clock.Instant)) {
@@ -162,7 +164,45 @@ func (d *netnsDriver) start(impair string, relayed map[string]bool) error {
 			return fmt.Errorf("host %s: %w", n.Name, err)
 		}
 	}
+	for i := range d.x.run.Hosts {
+		h := d.hosts[d.x.run.Hosts[i].Name]
+		h.do(func(clock.Instant) {
+			h.ready = true
+			if h.ours != nil {
+				h.ours.node.Kick()
+			}
+		})
+	}
 	return nil
+}
+
+// apps lists the applications of a host. Its clients wait until every host runs:
+// hosts start one after the other, and a client on a short path would find the
+// server's port closed.
+func (d *netnsDriver) apps(h *realHost) []workloads.App {
+	apps := d.x.apps(h.name)
+	for i, a := range apps {
+		for _, f := range d.x.flows {
+			if f.client.app == a {
+				apps[i] = waiting{a, &h.ready}
+			}
+		}
+	}
+	return apps
+}
+
+// waiting is an application that begins when its host is ready.
+type waiting struct {
+	workloads.App
+	ready *bool
+}
+
+// Step implements workloads.App.
+func (w waiting) Step(now clock.Instant, h workloads.Host) (clock.Instant, bool) {
+	if !*w.ready {
+		return clock.Never, false
+	}
+	return w.App.Step(now, h)
 }
 
 // impairedLinks lists the links that are ever anything but a perfect wire.
@@ -194,7 +234,7 @@ func perfect(c [2]impairments.Config) bool {
 }
 
 func (d *netnsDriver) startOurs(h *realHost, n *topology.Node) error {
-	h.ours = d.x.newStackHost(n)
+	h.ours = d.x.newStackHost(n, d.apps(h))
 	h.cc = h.ours.cc
 	var devices []link.Device
 	for _, i := range n.Interfaces {

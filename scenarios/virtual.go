@@ -36,7 +36,7 @@ func newVirtualDriver(x *experiment) (*virtualDriver, error) {
 	lab, err := virtual.Build(x.run.Topology, virtual.Options{
 		Seed: x.run.Seed,
 		Host: func(n *topology.Node) machine.Machine {
-			h := x.newStackHost(n)
+			h := x.newStackHost(n, x.apps(n.Name))
 			d.hosts[n.Name] = h
 			return h.node
 		},
@@ -50,7 +50,7 @@ func newVirtualDriver(x *experiment) (*virtualDriver, error) {
 }
 
 // newStackHost makes a host with our stack and its applications.
-func (x *experiment) newStackHost(n *topology.Node) *stackHost {
+func (x *experiment) newStackHost(n *topology.Node, apps []workloads.App) *stackHost {
 	h := &stackHost{}
 	var cfg spec.Host
 	for _, c := range x.run.Hosts {
@@ -71,7 +71,7 @@ func (x *experiment) newStackHost(n *topology.Node) *stackHost {
 		Trace: x.tracer(n.Name),
 	}
 	h.cc = env.Host.Default.TCP.CongestionControl
-	h.node = workloads.NewNode(mptcp.New(env), x.apps(n.Name)...)
+	h.node = workloads.NewNode(mptcp.New(env), apps...)
 	return h
 }
 

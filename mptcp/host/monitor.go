@@ -63,7 +63,8 @@ type port struct {
 // one is sent: they are read in between, as Linux does with its small queues below TCP.
 const maxBurst = 64
 
-// Start runs the machine until Close or until a device fails.
+// Start runs the machine until Close or until a device fails. When it returns, the
+// machine had its first turn: servers listen.
 func Start(c Config) (*Monitor, error) {
 	kick, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -87,7 +88,9 @@ func Start(c Config) (*Monitor, error) {
 			pending: make([]byte, 0, dev.MTU()),
 		})
 	}
-	go m.drive()
+	begun := make(chan struct{})
+	go m.drive(begun)
+	<-begun
 	return m, nil
 }
 
@@ -215,13 +218,16 @@ func (m *Monitor) fail(err error) {
 // drive is the driver thread: it sleeps in ppoll until a device is ready, the
 // machine's deadline has come or a Do asks for more. Measured: a ppoll of a locked
 // thread with timer slack 1 wakes 17 to 51 us late, time.AfterFunc 1 ms.
-func (m *Monitor) drive() {
+func (m *Monitor) drive(begun chan<- struct{}) {
 	defer close(m.stopped)
 	runtime.LockOSThread() // not unlocked: the thread ends with the goroutine, its slack with it
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	fds := make([]unix.PollFd, len(m.ports)+1)
-	for {
+	for first := true; ; first = false {
 		wait, run := m.turn(fds)
+		if first {
+			close(begun)
+		}
 		if !run {
 			return
 		}

@@ -27,6 +27,7 @@ type Kernel struct {
 	limits    Limits
 	endpoints []Endpoint // by id
 	auto      bool       // fullmesh: endpoints follow the links
+	single    bool       // single-path: nothing is opened, announced or accepted
 	conns     []*conn    // in the order of their establishment
 	byToken   map[uint32]*conn
 	actions   []Action
@@ -69,7 +70,8 @@ const autoLimit = 8
 
 var _ Manager = (*Kernel)(nil)
 
-// New returns the path manager of this name: "kernel" (or ""), or "fullmesh".
+// New returns the path manager of this name: "kernel" (or ""), "fullmesh", or
+// "single-path", which opens, announces and accepts nothing.
 func New(name string, endpoints []Endpoint, limits Limits) (*Kernel, error) {
 	k := &Kernel{limits: limits, byToken: make(map[uint32]*conn)}
 	switch name {
@@ -85,6 +87,8 @@ func New(name string, endpoints []Endpoint, limits Limits) (*Kernel, error) {
 			fm[i] = e
 		}
 		endpoints = fm
+	case "single-path":
+		k.single = true
 	default:
 		return nil, ErrUnknown
 	}
@@ -184,6 +188,9 @@ func (k *Kernel) closed(c *conn) {
 // work announces signal endpoints and opens subflows from subflow endpoints, as
 // far as the limits allow (mptcp_pm_create_subflow_or_signal_addr).
 func (k *Kernel) work(c *conn) {
+	if k.single {
+		return
+	}
 	for i := range k.endpoints {
 		e := &k.endpoints[i]
 		if e.Flags&Signal == 0 || c.announced[e.ID] || k.auto && !c.server || e.Addr == c.local.Addr() && e.Port == 0 {
@@ -206,7 +213,6 @@ func (k *Kernel) work(c *conn) {
 		c.used[e.ID] = true
 		k.connect(c, e)
 	}
-	k.mesh(c)
 }
 
 // id is the endpoint's id in the connection: the initial address has 0.
@@ -220,7 +226,7 @@ func (c *conn) id(e *Endpoint) uint8 {
 // connect opens subflows from e: to the initial address of the peer, or with
 // Fullmesh to all that are in use.
 func (k *Kernel) connect(c *conn, e *Endpoint) {
-	if !c.denyID0 && e.Addr.Is4() == c.remote.Addr().Is4() {
+	if !c.denyID0 && e.ID != c.mpcID && e.Addr.Is4() == c.remote.Addr().Is4() {
 		k.create(c, e.Addr, c.id(e), c.remote, 0, e.Flags&Backup != 0)
 	}
 	if e.Flags&Fullmesh == 0 {
@@ -230,22 +236,6 @@ func (k *Kernel) connect(c *conn, e *Endpoint) {
 		r := &c.remotes[i]
 		if r.accepted && r.addr.Addr().Is4() == e.Addr.Is4() {
 			k.create(c, e.Addr, c.id(e), r.addr, r.id, e.Flags&Backup != 0)
-		}
-	}
-}
-
-// mesh completes the mesh from the initial address of a fullmesh endpoint, which
-// never passes through connect.
-func (k *Kernel) mesh(c *conn) {
-	for i := range k.endpoints {
-		e := &k.endpoints[i]
-		if e.ID != c.mpcID || e.Flags&Fullmesh == 0 || k.auto && c.server {
-			continue
-		}
-		for j := range c.remotes {
-			if r := &c.remotes[j]; r.accepted && r.addr.Addr().Is4() == e.Addr.Is4() {
-				k.create(c, e.Addr, 0, r.addr, r.id, e.Flags&Backup != 0)
-			}
 		}
 	}
 }
@@ -275,7 +265,7 @@ func (c *conn) connects(local netip.Addr, to netip.AddrPort) bool {
 // Accept reserves a subflow that the peer opened; false: the limits forbid it.
 func (k *Kernel) Accept(token uint32) bool {
 	c := k.byToken[token]
-	if c == nil || c.extra >= k.limits.Subflows {
+	if c == nil || k.single || c.extra >= k.limits.Subflows {
 		return false
 	}
 	c.extra++
@@ -290,7 +280,7 @@ func (k *Kernel) announced(c *conn, e *Event) {
 		}
 	}
 	c.remotes = append(c.remotes, remote{id: e.RemoteID, addr: e.Remote})
-	if c.addAccepted >= k.limits.AddAddrAccepted || c.extra >= k.limits.Subflows {
+	if k.single || c.addAccepted >= k.limits.AddAddrAccepted || c.extra >= k.limits.Subflows {
 		return
 	}
 	for i := range c.subflows {

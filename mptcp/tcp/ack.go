@@ -14,9 +14,8 @@ type ackEvent struct {
 	pure        bool // no payload, SYN or FIN
 	dup         bool // a duplicate ACK (RFC 5681, 2)
 	dsack       bool
-	acked       int // segments newly delivered, cumulatively
-	sacked      int // segments newly delivered, by SACK
-	sackedBytes int
+	acked       int           // segments newly delivered, cumulatively
+	sacked      int           // segments newly delivered, by SACK
 	retransmits bool          // something acknowledged had been retransmitted
 	rtt         time.Duration // of the oldest run delivered that never was; 0: none
 	lastRTT     time.Duration // of the newest
@@ -26,6 +25,7 @@ type ackEvent struct {
 	priorFack   wire.Seq
 	tsecr       uint32
 	hasTS       bool
+	hasSACK     bool
 }
 
 // processAck takes the ACK of an acceptable segment into account; false: the
@@ -47,6 +47,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		priorFack: c.rack.fack,
 		tsecr:     s.Options.TSEcr,
 		hasTS:     c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
+		hasSACK:   s.Options.Has&wire.HasSACK != 0,
 	}
 	c.lastTSEcr = 0
 	if a.hasTS {
@@ -58,7 +59,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		c.probesOut = 0
 		c.ackNews(now, s, seq, ack, &a)
 	}
-	if c.sackOK && s.Options.Has&wire.HasSACK != 0 && c.board.packets > 0 {
+	if c.sackOK && a.hasSACK {
 		c.processSACK(now, s, ack, &a)
 	}
 	c.sampleFromAck(now, s, &a)
@@ -270,7 +271,6 @@ func (c *Conn) markSACKed(now clock.Instant, s span, a *ackEvent) {
 			continue
 		}
 		a.sacked += r.segs()
-		a.sackedBytes += r.end.Sub(r.start)
 		if r.flags&runEver == 0 && a.sackRTT == 0 {
 			a.sackRTT = max(now.Sub(r.sentAt), 1)
 		}

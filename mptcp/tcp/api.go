@@ -1,6 +1,28 @@
-// Package tcp is one TCP connection (RFC 9293, 7323, 2018, 6675, 8985, 6298,
-// 5681, 6937, 5961), as an MPTCP subflow or alone. It holds no payload and reads
-// no clock; what it carries is behind Upper.
+// Package tcp is one TCP connection (RFC 9293, 7323, 2018, 2883, 8985, 6298,
+// 5681, 6582, 6937, 5961), as an MPTCP subflow or alone. It holds no payload and
+// reads no clock; what it carries is behind Upper.
+//
+// # How it works
+//
+// Segment takes what arrives, Advance what time brings; both only record what is
+// owed. Output writes it, one packet a call: SYN, ACKs, repairs, probes, FIN, RST.
+// New data goes when the owner asks Room and calls Send, so that an MPTCP
+// scheduler decides at the last moment which connection carries which bytes.
+//
+// The sender keeps a scoreboard of runs (runs.go) in two orders: by sequence
+// number for ACKs and by transmission for RACK. From an ACK follow, in this
+// order (ack.go): the window, what it delivers, the round-trip time, what is lost
+// (rack.go, or duplicate ACKs where the peer has no SACK), the state of recovery
+// (recovery.go, with Linux's five states), and cwnd, by PRR or the controller.
+//
+// # Where it differs
+//
+// Times, retries, back-off, RTO, quick and delayed ACKs and Nagle (Minshall's)
+// are Linux's. Unlike Linux it has no F-RTO (a needless timeout is undone by
+// timestamps or D-SACK), it does not restart the RTO at a tail loss probe (see
+// extendRTO), it never puts a FIN on a segment with data, and it treats every
+// ICMP error but a refusal in SYN-SENT as a hint. There is no urgent data, no
+// ECN, and no data in a SYN yet.
 package tcp
 
 import (

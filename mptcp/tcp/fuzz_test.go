@@ -73,54 +73,57 @@ func FuzzSegment(f *testing.F) {
 	for seed := range uint64(16) {
 		f.Add(pattern(600, seed))
 	}
-	f.Fuzz(func(t *testing.T, tape []byte) {
-		in := &fuzzInput{tape}
-		s := newScript2(t, in)
-		for len(in.b) > 0 && s.c.State() != StateClosed {
-			switch op := in.byte(); op % 16 {
-			case 0:
-				s.u.send = append(s.u.send, make([]byte, int(in.uint16())%20000)...)
-			case 1:
-				s.c.Close()
-			case 2:
-				s.now = max(s.now, min(s.c.Deadline(), s.now.Add(time.Hour)))
-				s.c.Advance(s.now)
-			case 3:
-				s.now = s.now.Add(time.Duration(in.uint16()) * 10 * time.Microsecond)
-				s.c.Advance(s.now)
-			case 4:
-				s.u.wnd = int(in.uint16())
-				s.c.AckNow()
-			case 5:
-				if op>>4 == 0 {
-					s.c.Abort(wire.RstPerformance)
-				} else {
-					s.u.refuse = op>>5 != 0
-				}
-			case 6:
-				s.c.SetMTU(200 + int(in.uint16())%1500)
-			case 7:
-				s.c.ICMP(s.now, &wire.ICMP{Kind: wire.ICMPKind(in.byte() % 10), MTU: int(in.uint16()), HasQuote: true, QuoteSeq: in.near(s.c.iss + s.c.sndUna)})
-			case 8:
-				s.c.Penalise(s.now)
-				s.c.Orphan()
-			default:
-				seg := in.segment(s.c)
-				s.c.Segment(s.now, &seg)
-				if op>>6 != 0 {
-					continue // a batch
-				}
+	f.Fuzz(runTape)
+}
+
+// runTape is one life of a connection.
+func runTape(t *testing.T, tape []byte) {
+	in := &fuzzInput{tape}
+	s := newScript2(t, in)
+	for len(in.b) > 0 && s.c.State() != StateClosed {
+		switch op := in.byte(); op % 16 {
+		case 0:
+			s.u.send = append(s.u.send, make([]byte, int(in.uint16())%4000)...)
+		case 1:
+			s.c.Close()
+		case 2:
+			s.now = max(s.now, min(s.c.Deadline(), s.now.Add(time.Hour)))
+			s.c.Advance(s.now)
+		case 3:
+			s.now = s.now.Add(time.Duration(in.uint16()) * 10 * time.Microsecond)
+			s.c.Advance(s.now)
+		case 4:
+			s.u.wnd = int(in.uint16())
+			s.c.AckNow()
+		case 5:
+			if op>>4 == 0 {
+				s.c.Abort(wire.RstPerformance)
+			} else {
+				s.u.refuse = op>>5 != 0
 			}
-			s.drain()
-			_ = s.c.Info(s.now)
+		case 6:
+			s.c.SetMTU(200 + int(in.uint16())%1500)
+		case 7:
+			s.c.ICMP(s.now, &wire.ICMP{Kind: wire.ICMPKind(in.byte() % 10), MTU: int(in.uint16()), HasQuote: true, QuoteSeq: in.near(s.c.iss + s.c.sndUna)})
+		case 8:
+			s.c.Penalise(s.now)
+			s.c.Orphan()
+		default:
+			seg := in.segment(s.c)
+			s.c.Segment(s.now, &seg)
+			if op>>6 != 0 {
+				continue // a batch
+			}
 		}
 		s.drain()
-		for i := 0; s.c.Deadline() != clock.Never && i < 100; i++ {
-			s.now = s.c.Deadline()
-			s.c.Advance(s.now)
-			s.drain()
-		}
-	})
+		_ = s.c.Info(s.now)
+	}
+	s.drain()
+	for i := 0; s.c.Deadline() != clock.Never && i < 100; i++ {
+		s.now = s.c.Deadline()
+		s.c.Advance(s.now)
+		s.drain()
+	}
 }
 
 // newScript2 begins a connection as the tape says.

@@ -11,7 +11,7 @@ import (
 // rackState is what RACK (RFC 8985, section 5.3) remembers of deliveries.
 type rackState struct {
 	sentAt     clock.Instant // of the run sent last among those delivered
-	end        wire.Seq
+	order      uint64        // and its place in the order of transmission
 	rtt        time.Duration
 	fack       wire.Seq // the highest sequence number delivered
 	valid      bool
@@ -25,12 +25,6 @@ type rackState struct {
 // reoWndPersist is how many recoveries a widened reordering window lasts
 // (https://www.rfc-editor.org/rfc/rfc8985#section-6.2).
 const reoWndPersist = 16
-
-// sentAfter reports whether a run sent at t1 that ends at s1 was sent after one
-// sent at t2 that ends at s2; sequence numbers break ties.
-func sentAfter(t1, t2 clock.Instant, s1, s2 wire.Seq) bool {
-	return t1 > t2 || t1 == t2 && s2.Less(s1)
-}
 
 // rackDelivered takes note of a run that the ACK a says was delivered.
 func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
@@ -52,8 +46,10 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
 		// the timestamp of the last segment in order (RFC 7323, 4.3).
 		return
 	}
-	if !k.valid || sentAfter(r.sentAt, k.sentAt, r.end, k.end) {
-		k.sentAt, k.end, k.rtt = r.sentAt, r.end, rtt
+	// RFC 8985 breaks ties of the clock by sequence number; the order of
+	// transmission itself has none.
+	if !k.valid || k.order < r.order {
+		k.sentAt, k.order, k.rtt = r.sentAt, r.order, rtt
 		k.valid = true
 	}
 }
@@ -107,7 +103,7 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 	for id := c.board.oldest; id != noRun; {
 		r := c.board.at(id)
 		next := r.newer
-		if !sentAfter(k.sentAt, r.sentAt, k.end, r.end) {
+		if k.order <= r.order {
 			break
 		}
 		if left := r.sentAt.Add(k.rtt + reoWnd).Sub(now); left <= 0 {
@@ -214,7 +210,7 @@ func (c *Conn) tlpAck(now clock.Instant, ack wire.Seq, a *ackEvent) {
 		c.enterCWR()
 		c.leaveReduction()
 		c.flow.State = cc.Open
-	case !a.advanced && a.sackedBytes == 0 && a.pure:
+	case !a.advanced && !a.hasSACK && a.pure:
 		c.tlpHigh = 0 // a duplicate ACK: the original had arrived
 	}
 }

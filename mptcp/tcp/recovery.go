@@ -63,9 +63,7 @@ func (c *Conn) detectLoss(now clock.Instant, a *ackEvent) {
 	case f.State == cc.CWR:
 	case c.board.sacked+c.board.dupSACKs > 0:
 		f.State = cc.Disorder
-	case f.State == cc.Disorder && !c.undoing:
-		f.State = cc.Open
-	case f.State == cc.Disorder && (c.highSeq.LessEq(c.sndUna) || c.board.retrans == 0):
+	default:
 		f.State = cc.Open
 	}
 }

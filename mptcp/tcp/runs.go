@@ -29,6 +29,7 @@ type run struct {
 	mss        int
 	flags      runFlags
 	sentAt     clock.Instant // the last time
+	order      uint64        // of transmission: many go out at one instant
 	rate       rateStamp
 
 	prev, next   runID // by sequence number
@@ -53,8 +54,9 @@ type scoreboard struct {
 	free           runID
 	head, tail     runID
 	oldest, newest runID
-	lostHint       runID // no run before it waits for retransmission
-	sackHint       runID // where the last SACK block ended
+	order          uint64 // of the run sent last
+	lostHint       runID  // no run before it waits for retransmission
+	sackHint       runID  // where the last SACK block ended
 
 	packets, sacked, lost, retrans int
 	dupSACKs                       int // duplicate ACKs that stand for SACKs where the peer has none
@@ -83,6 +85,8 @@ func (b *scoreboard) alloc() runID {
 func (b *scoreboard) push(r run) {
 	id := b.alloc()
 	r.prev, r.next = b.tail, noRun
+	b.order++
+	r.order = b.order
 	b.slab[id] = r
 	if b.tail == noRun {
 		b.head = id
@@ -207,7 +211,8 @@ func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, stamp rateSta
 		b.retrans += r.segs()
 	}
 	r.flags |= runRetrans | runEver
-	r.sentAt, r.rate = now, stamp
+	b.order++
+	r.sentAt, r.order, r.rate = now, b.order, stamp
 	b.unlinkTime(id)
 	b.linkNewest(id)
 }
@@ -281,7 +286,7 @@ func (b *scoreboard) relinkTime(id runID) {
 		return
 	}
 	after := b.newest
-	for after != noRun && b.at(id).sentAt < b.at(after).sentAt {
+	for after != noRun && b.at(id).order < b.at(after).order {
 		after = b.at(after).older
 	}
 	if after == b.newest {

@@ -226,7 +226,7 @@ func check(t testing.TB, now clock.Instant, c *Conn) {
 	}
 	last := noRun
 	for id := b.oldest; id != noRun; id = b.at(id).newer {
-		if b.at(id).older != last || last != noRun && b.at(id).sentAt < b.at(last).sentAt {
+		if b.at(id).older != last || last != noRun && b.at(id).order < b.at(last).order {
 			t.Fatalf("the list by time is out of order at %d", id)
 		}
 		last = id

@@ -28,7 +28,8 @@ type Upper interface {
 	Fill(b []byte, ssn wire.Seq)
 
 	// HandleOptions sees each acceptable segment after its ACK was processed
-	// and before Deliver. An error resets the connection; a *ResetError
+	// and before Event(Established) and Deliver, and an acceptable RST before
+	// Event(ResetReceived). An error resets the connection; a *ResetError
 	// carries the reason for MP_TCPRST.
 	HandleOptions(now clock.Instant, s *wire.Segment) error
 	// Deliver hands over payload that arrived, in any order, trimmed to the

@@ -36,6 +36,7 @@ type File struct {
 	Capture                   Capture
 	Runs                      []Run
 	Skipped                   []Skipped
+	Warnings                  []decode.Mistake // what is allowed and hardly meant
 
 	options  Options
 	tree     *decode.Node // effective, before sweep point and pairing
@@ -83,6 +84,7 @@ func Load(path string, o Options) (*File, error) {
 		return nil, err
 	}
 	f.resolved = resolved
+	f.Warnings = f.lint()
 	return f, nil
 }
 

@@ -51,6 +51,8 @@ type Lab struct {
 	order    []*Node
 	relay    *thread // all relay ports; nil if no link is relayed
 
+	unordered bool // an interface could not be bound to one processor
+
 	mu       sync.Mutex
 	warnings []string
 	closed   bool
@@ -68,12 +70,12 @@ func Build(ctx context.Context, t *topology.Topology, o Options) (*Lab, error) {
 	if o.Relayed == nil {
 		o.Relayed = func(string) bool { return false }
 	}
-	if o.Clock == nil {
-		o.Clock = host.NewClock()
-	}
 	l := &Lab{topology: t, options: o, clock: o.Clock, nodes: make(map[string]*Node), failed: make(chan struct{})}
 	if err := l.build(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
+	}
+	if l.clock == nil {
+		l.clock = host.NewClock() // shows 0 when the topology is ready
 	}
 	return l, nil
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -229,6 +231,43 @@ func TestSysctlsAndCountersAreTheNodes(t *testing.T) {
 		if _, ok := c["MPTcpExtMPCapableSYNTX"]; !ok && KernelMPTCP() {
 			t.Errorf("%s: no MPTcpExtMPCapableSYNTX", node)
 		}
+	}
+}
+
+// TestOneProcessorPerInterface looks where the kernel handles what arrives.
+func TestOneProcessorPerInterface(t *testing.T) {
+	l := build(t, handover(), Options{})
+	if !l.Ordered() {
+		if !InUserNamespace() {
+			t.Errorf("root is told: %v", l.Warnings())
+		}
+		t.Skip("SKIPPED: a user namespace may not choose processors")
+	}
+	n := l.Node("router")
+	if err := n.Do(func() error {
+		for _, i := range n.ifaces {
+			b, err := os.ReadFile("/sys/class/net/" + i.name + "/queues/rx-0/rps_cpus")
+			if err != nil {
+				return err
+			}
+			ones := 0
+			for _, c := range strings.TrimSpace(string(b)) {
+				if c == ',' {
+					continue
+				}
+				v, err := strconv.ParseUint(string(c), 16, 8)
+				if err != nil {
+					return err
+				}
+				ones += bits.OnesCount64(v)
+			}
+			if ones != 1 {
+				t.Errorf("%s: processors %q, want one", i.name, b)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

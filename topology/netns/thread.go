@@ -17,6 +17,7 @@ var errClosed = errors.New("netns: namespace is closed")
 // sockets opened in it, hence at most as long as the process.
 type thread struct {
 	ns    *os.File // the namespace
+	sysfs error    // why /sys doesn't show the namespace; nil: it does
 	calls chan func()
 	quit  chan struct{}
 	ended chan struct{}
@@ -59,6 +60,7 @@ func (t *thread) run(started chan<- error) {
 		return
 	}
 	t.ns = ns
+	t.sysfs = mountSysfs()
 	started <- nil
 	for {
 		select {

@@ -52,9 +52,31 @@ func (l *Lab) addLink(index int) error {
 		if err := n.thread.do(func() error { return n.attach(spec.Name, endMAC(index, e)) }); err != nil {
 			return fmt.Errorf("%s: %w", n.spec.Name, err)
 		}
+		l.steer(n.thread, spec.Name, index+e)
 	}
 	return nil
 }
+
+// steer keeps the packets that arrive at an interface in order, if the machine lets
+// us. In a user namespace it never does, which Ordered tells.
+func (l *Lab) steer(t *thread, name string, cpu int) {
+	err := t.sysfs
+	if err == nil {
+		err = t.do(func() error { return keepOrder(name, cpu) })
+	}
+	if err == nil || l.unordered {
+		return
+	}
+	l.unordered = true
+	if !InUserNamespace() {
+		l.warn("a busy machine may reorder packets on clean links: %v", err)
+	}
+}
+
+// Ordered reports whether links keep the order of packets whatever the machine's load.
+// Otherwise a sender that the kernel moves to another processor within a burst can
+// overtake its own packets; only root of the machine can prevent that.
+func (l *Lab) Ordered() bool { return !l.unordered }
 
 // addRelayed makes a pair from each end into the relays' namespace.
 func (l *Lab) addRelayed(index int, ends [2]*Node) error {
@@ -80,6 +102,7 @@ func (l *Lab) addRelayed(index int, ends [2]*Node) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", port, err)
 		}
+		l.steer(l.relay, port, index)
 	}
 	return nil
 }

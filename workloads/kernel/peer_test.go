@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"mptcplab/impairments"
+	"mptcplab/impairments/relay"
 	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/host"
@@ -126,12 +128,15 @@ func TestOurStackAgainstLinux(t *testing.T) {
 		family     int
 		fallback   bool
 		wantJoined bool
+		loss       float64 // on both of the phone's links, both ways
 	}{
 		{name: "our client, down", client: true, proto: [2]string{"mptcp", "mptcp"}, down: bytes, wantJoined: true},
 		{name: "our client, up", client: true, proto: [2]string{"mptcp", "mptcp"}, up: bytes, wantJoined: true},
 		{name: "our client, both", client: true, proto: [2]string{"mptcp", "mptcp"}, up: bytes, down: bytes, wantJoined: true},
 		{name: "our server, down", proto: [2]string{"mptcp", "mptcp"}, down: bytes, wantJoined: true},
 		{name: "our server, up", proto: [2]string{"mptcp", "mptcp"}, up: bytes, wantJoined: true},
+		{name: "our client, 1 % loss", client: true, proto: [2]string{"mptcp", "mptcp"}, up: bytes, down: bytes, wantJoined: true, loss: 0.01},
+		{name: "our server, 1 % loss", proto: [2]string{"mptcp", "mptcp"}, up: bytes, down: bytes, wantJoined: true, loss: 0.01},
 		{name: "our client, kernel tcp", client: true, proto: [2]string{"mptcp", "tcp"}, down: bytes, up: 1000, fallback: true},
 		{name: "our server, kernel tcp", proto: [2]string{"tcp", "mptcp"}, down: bytes, up: 1000, fallback: true},
 		{name: "our tcp client, kernel mptcp", client: true, proto: [2]string{"tcp", "mptcp"}, down: bytes, up: 1000, oursPlain: true, fallback: true},
@@ -145,11 +150,17 @@ func TestOurStackAgainstLinux(t *testing.T) {
 			}
 			topo := labtest.Handover(4)
 			userspace := map[bool]string{true: "phone", false: "server"}[tc.client]
-			l, err := netns.Build(context.Background(), topo, netns.Options{Userspace: func(n string) bool { return n == userspace }})
+			l, err := netns.Build(context.Background(), topo, netns.Options{
+				Userspace: func(n string) bool { return n == userspace },
+				Relayed:   func(link string) bool { return tc.loss > 0 && link != "lan" },
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.Close() })
+			if tc.loss > 0 {
+				lose(t, l, tc.loss, "wifi", "lte")
+			}
 			at := netip.AddrPortFrom(labtest.Server, 5001)
 			c := &workloads.BulkClient{
 				BulkEnd: workloads.BulkEnd{Send: workloads.Amount{Bytes: tc.up}, Data: workloads.NewStream(1, "up"), Meter: workloads.NewMeter()},
@@ -222,10 +233,16 @@ func TestOurStackAgainstLinux(t *testing.T) {
 				if err := o.monitor.Do(func(clock.Instant) { t.Logf("bytes by our links %v: %d", o.links, o.seen) }); err != nil {
 					t.Fatal(err)
 				}
-				if got := max(theirs["MPTcpExtMPJoinAckRx"], theirs["MPTcpExtMPJoinSynAckRx"]); got != 1 {
-					t.Errorf("the kernel counts %d joins, want 1", got)
+				for name, sent := range map[string]uint64{
+					"MPTcpExtMPJoinSynRx":    mine["MPTcpExtMPJoinSynTx"],
+					"MPTcpExtMPJoinSynAckRx": mine["MPTcpExtMPJoinSynRx"],
+					"MPTcpExtMPJoinAckRx":    mine["MPTcpExtMPJoinSynAckRx"],
+				} {
+					if got := uint64(theirs[name]); got != sent && tc.loss == 0 {
+						t.Errorf("the kernel counts %s = %d, our counters say %d", name, got, sent)
+					}
 				}
-				if got := max(mine["MPTcpExtMPJoinAckRx"], mine["MPTcpExtMPJoinSynAckRx"]); got != 1 {
+				if got := mine["MPTcpExtMPJoinSynAckRx"] + mine["MPTcpExtMPJoinAckRx"]; got != 1 {
 					t.Errorf("our stack counts %d joins, want 1", got)
 				}
 			}
@@ -247,6 +264,24 @@ func TestOurStackAgainstLinux(t *testing.T) {
 					sf.TCP.BytesSent, sf.TCP.BytesReceived, sf.TCP.BytesRetrans, sf.TCP.RTT, sf.CloseReason)
 			}
 		})
+	}
+}
+
+// lose runs relays that lose packets at random.
+func lose(t *testing.T, l *netns.Lab, p float64, links ...string) {
+	t.Helper()
+	for _, name := range links {
+		a, b, err := l.RelayPorts(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := impairments.Config{Loss: impairments.Loss{Random: impairments.Chance{P: p}}, Delay: time.Millisecond}
+		wire := impairments.NewWire(1, name, [2]impairments.Config{cfg, cfg}, 0)
+		r, err := relay.New(a, b, wire, l.Clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
 	}
 }
 
