@@ -53,6 +53,8 @@ func runInVM(c *cobra.Command, kernel string, args []string) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exit(exitInterrupted, errors.New("vm: interrupted"))
+	case errors.Is(err, vm.ErrRefused):
+		return exit(exitUsage, err)
 	case errors.Is(err, vm.ErrMissing):
 		return exit(exitEnvironment, err)
 	case err != nil:
