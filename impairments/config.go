@@ -23,7 +23,10 @@ type Config struct {
 	Rate  uint64 // bit/s; 0: unlimited
 	Burst int    // bytes of a token bucket; 0: exact for each packet
 	Queue Queue  // what waits for the rate
-	Limit int    // netem's: packets in queue and delay line together; 0: none. Not with Queue
+	// PathRTT is the longest round trip without queueing of the paths that use the
+	// link; the default queue is a bandwidth-delay product of it. 0: the link's own.
+	PathRTT time.Duration
+	Limit   int // netem's: packets in queue and delay line together; 0: none. Not with Queue
 
 	Blackhole bool // nothing comes out, what is under way is lost, nobody is told
 }
@@ -56,8 +59,8 @@ const (
 )
 
 // Queue bounds what waits for the rate; tail drop. At most one field is set; all
-// zero is the default, one bandwidth-delay product of the link's own round trip
-// and at least 20 packets of 1,500 bytes.
+// zero is the default, one bandwidth-delay product of Config.PathRTT and at least
+// 20 packets of 1,500 bytes.
 type Queue struct {
 	Time    time.Duration
 	Packets int

@@ -34,7 +34,7 @@ func (c *Config) Bound() (packets, bytes int) {
 	case c.Queue.Time > 0:
 		return 0, bytesIn(c.Rate, c.Queue.Time)
 	}
-	return 0, max(bytesIn(c.Rate, 2*c.Delay), leastQueue)
+	return 0, max(bytesIn(c.Rate, max(2*c.Delay, c.PathRTT)), leastQueue)
 }
 
 // bytesIn returns how many bytes rate (bit/s) moves in d.

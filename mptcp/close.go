@@ -226,7 +226,6 @@ func (c *Conn) Abort() {
 		return
 	}
 	now := c.stack.now
-	c.aborted = true
 	if c.speech == multipath {
 		c.fastClosed = true
 		c.trace(now, trace.Event{Kind: trace.FastCloseSent, Path: -1})

@@ -53,7 +53,7 @@ type Conn struct {
 	reinject               reinjectQueue
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
-	aborted, done          bool
+	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab
 	forgotten              bool
@@ -155,7 +155,6 @@ func (s *Stack) newConn(now clock.Instant, cfg Config, laddr, raddr netip.AddrPo
 	c.sched, _ = sched.Lookup(cfg.Scheduler)
 	c.send.init(&cfg)
 	c.recv.init(&cfg)
-	c.signals.init()
 	s.conns = append(s.conns, c)
 	return c
 }

@@ -1,6 +1,8 @@
 package mptcp
 
 import (
+	"time"
+
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
@@ -96,19 +98,36 @@ func (w *sendWindow) recycle(b []byte) {
 func (c *Conn) freed(now clock.Instant) {
 	w := &c.send
 	if w.limit < w.max {
-		sum := 0
-		for _, sf := range c.subflows {
-			if f := sf.tcp.Flow(); sf.stage == open {
-				sum += f.Cwnd * f.MSS
-			}
-		}
-		w.limit = min(max(w.limit, 2*sum), w.max)
+		w.limit = min(max(w.limit, 2*c.bandwidthDelay()), w.max)
 	}
 	if w.starved && w.free() >= w.limit/3 {
 		w.starved = false
 		c.notify(Writable)
 	}
 }
+
+// bandwidthDelay is what the subflows together can send in the longest of their
+// round-trip times, in bytes. "A tight upper bound would be the maximum round-trip
+// time (RTT) of any path multiplied by the total bandwidth available across all
+// paths. This permits all subflows to continue at full speed while a packet is
+// fast-retransmitted on the maximum RTT path."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4). With one subflow it is
+// its cwnd.
+func (c *Conn) bandwidthDelay() int {
+	longest := c.maxSRTT()
+	sum := 0
+	for _, sf := range c.subflows {
+		if sf.stage != open {
+			continue
+		}
+		f := sf.tcp.Flow()
+		sum += int(int64(f.Cwnd*f.MSS) * int64(longest/time.Microsecond) / max(1, int64(max(sf.tcp.SRTT(), minSRTT)/time.Microsecond)))
+	}
+	return sum
+}
+
+// minSRTT keeps a round-trip time of nothing from asking for a buffer without end.
+const minSRTT = 10 * time.Millisecond
 
 // streamAcked is dataAcked for a byte stream: TCP's acknowledgment is all there
 // is.

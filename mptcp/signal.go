@@ -50,8 +50,6 @@ type remoteAddr struct {
 	addr netip.AddrPort
 }
 
-func (s *signals) init() {}
-
 // deadline returns when the next ADD_ADDR is to be repeated.
 func (s *signals) deadline() clock.Instant {
 	at := clock.Never

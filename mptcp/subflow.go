@@ -64,7 +64,6 @@ type subflow struct {
 	reason        string       // of the end
 	finSeen       bool
 	reinjected    uint64
-	establishedAt clock.Instant
 	isEstablished bool
 	joinTries     int
 	failOnReset   bool // MP_FAIL goes on our RST
@@ -242,7 +241,7 @@ func (sf *subflow) openNow(now clock.Instant) {
 	}
 	sf.stage = open
 	sf.isEstablished = true
-	sf.establishedAt, sf.lastData = now, now
+	sf.lastData = now
 	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
 	sf.conn.tellEstablished(now, sf)
 }

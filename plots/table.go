@@ -36,15 +36,16 @@ func writeFlows(b *strings.Builder, r *result.Result) {
 		several = several || len(r.Runs[i].Flows) > 1
 	}
 	rows := [][]string{{"pairing", "flow", "goodput", "completion", "handover gap and cause", "bytes per path", "fallback", "sha256"}}
+	names := names(r)
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		for j := range run.Flows {
 			f := &run.Flows[j]
-			rows = append(rows, []string{label(run), f.Name, bitrate(f.Goodput), completion(f), gaps(run, f.Name),
+			rows = append(rows, []string{names[i], f.Name, bitrate(f.Goodput), completion(f), gaps(run, f.Name),
 				pathBytes(f), fallback(f), hashes(f)})
 		}
 		if len(run.Flows) == 0 {
-			rows = append(rows, []string{label(run), "-", "-", "-", "-", "-", "-", "-"})
+			rows = append(rows, []string{names[i], "-", "-", "-", "-", "-", "-", "-"})
 		}
 	}
 	if !several {
@@ -53,6 +54,23 @@ func writeFlows(b *strings.Builder, r *result.Result) {
 		}
 	}
 	align(b, rows)
+}
+
+// names calls each run by its label, and by its seed too where the label alone
+// does not tell it from its repetitions.
+func names(r *result.Result) []string {
+	count := map[string]int{}
+	for i := range r.Runs {
+		count[label(&r.Runs[i])]++
+	}
+	list := make([]string, len(r.Runs))
+	for i := range r.Runs {
+		list[i] = label(&r.Runs[i])
+		if count[list[i]] > 1 {
+			list[i] += fmt.Sprintf(" seed=%d", r.Runs[i].Seed)
+		}
+	}
+	return list
 }
 
 func completion(f *result.Flow) string {
@@ -130,6 +148,7 @@ func hashes(f *result.Flow) string {
 // writeExpectations lists what was judged, with what was measured.
 func writeExpectations(b *strings.Builder, r *result.Result) {
 	rows := [][]string{}
+	names := names(r)
 	passed, failed := 0, 0
 	for i := range r.Runs {
 		run := &r.Runs[i]
@@ -145,7 +164,7 @@ func writeExpectations(b *strings.Builder, r *result.Result) {
 			if e.Wanted != "" && !strings.HasSuffix(e.That, " "+e.Wanted) {
 				measured += ", wanted " + e.Wanted
 			}
-			rows = append(rows, []string{"  " + verdict, label(run), e.That, measured})
+			rows = append(rows, []string{"  " + verdict, names[i], e.That, measured})
 		}
 	}
 	if len(rows) == 0 {

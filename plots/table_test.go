@@ -47,6 +47,25 @@ expectations: 1 held, 1 failed
 	}
 }
 
+// Repetitions are told apart by their seeds, in both parts of the table.
+func TestTableNamesRepetitions(t *testing.T) {
+	held := []result.Expect{{That: "flow.get.intact == true", Measured: "true", Pass: true}}
+	r := &result.Result{Runs: []result.Run{
+		{ID: "a/seed=7", Seed: 7, Expect: held},
+		{ID: "a/seed=8", Seed: 8, Expect: held},
+		{ID: "b/seed=7", Seed: 7, Expect: held},
+	}}
+	got := Table(r)
+	for _, name := range []string{"a seed=7", "a seed=8"} {
+		if strings.Count(got, name+"  ") != 2 {
+			t.Errorf("%q is not in both parts of\n%s", name, got)
+		}
+	}
+	if strings.Contains(got, "b seed") || strings.Count(got, "b         ") != 2 {
+		t.Errorf("b has one run, and needs no seed:\n%s", got)
+	}
+}
+
 func TestTicks(t *testing.T) {
 	for _, r := range [][2]float64{{0, 1}, {4.85, 5.57}, {0, 35}, {17.4, 19.5}, {0, 1e-3}, {0, 4e9}} {
 		n := len(ticks(r[0], r[1]))

@@ -15,7 +15,6 @@ import (
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
-	"mptcplab/topology"
 )
 
 // experiment is one run while it is carried out. It belongs to the runner's
@@ -234,16 +233,4 @@ func (e *end) info(now clock.Instant) (mptcp.Info, bool) {
 	}
 	info, err := c.Info(now)
 	return info, err == nil
-}
-
-// linkName returns the name of a host's interface by its address.
-func linkName(n *topology.Node, a netip.Addr) string {
-	for _, i := range n.Interfaces {
-		for _, p := range i.Prefixes {
-			if p.Addr() == a {
-				return i.Link
-			}
-		}
-	}
-	return ""
 }

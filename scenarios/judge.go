@@ -29,7 +29,7 @@ func (r *runner) judge() {
 		run := &r.file.Runs[i]
 		ref := expect.RunRef{Pairing: run.Pairing, Seed: run.Seed, Impair: r.fabric.impair(), Expect: run.Expect}
 		for _, a := range run.Point {
-			ref.Point = append(ref.Point, expect.Axis{Name: a.Name, Label: a.Label})
+			ref.Point = append(ref.Point, expect.Axis(a))
 		}
 		refs = append(refs, ref)
 		index = append(index, i)

@@ -35,7 +35,8 @@ type Status struct {
 	Left         time.Duration // estimated from the bytes so far; 0: not known
 	Goodput      float64       // bit/s so far
 	Paths        []PathBytes
-	Finished     bool
+	Finished     bool  // the last of this run
+	Err          error // with Finished: why the run ended early, as it broke, timed out or was cancelled
 }
 
 // PathBytes is what a path has carried so far.
@@ -46,6 +47,10 @@ type PathBytes struct {
 
 // ErrEnvironment is wrapped by errors that say what this machine cannot do.
 var ErrEnvironment = errors.New("this machine cannot do it")
+
+// ErrOut is wrapped by errors that say why there can be no result directory where
+// it was asked for.
+var ErrOut = errors.New("result directory")
 
 // Run runs all runs of a file and judges its expectations. The result is what was
 // measured, also if the error says that a run broke or was interrupted; it is nil
@@ -60,7 +65,7 @@ func Run(ctx context.Context, file *spec.File, o Options) (*result.Result, error
 	}
 	dir, err := result.Create(o.Out)
 	if err != nil {
-		return nil, errors.Join(err, fabric.close())
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrOut, err), fabric.close())
 	}
 	hash, err := dir.Scenario(file.Resolved())
 	if err != nil {
@@ -137,11 +142,17 @@ func (r *runner) all(ctx context.Context) {
 // one carries out one run and writes its files.
 func (r *runner) one(ctx context.Context, i int) {
 	run := &r.file.Runs[i]
+	status := Status{Run: run.ID, Index: i + 1, Total: len(r.file.Runs)}
 	fail := func(err error) {
-		r.runs[i].ID = run.ID
+		r.runs[i].ID, r.runs[i].Pairing, r.runs[i].Seed = run.ID, run.Pairing, run.Seed
 		r.runs[i].Error = err.Error()
 		r.errs[i] = fmt.Errorf("run %s: %w", run.ID, err)
+		status.Err = err
 	}
+	defer func() {
+		status.Finished = true
+		r.o.Progress(status)
+	}()
 	captured := r.captured(run)
 	files, err := r.dir.Run(run.ID, r.snapLen(), captured)
 	if err != nil {
@@ -155,10 +166,14 @@ func (r *runner) one(ctx context.Context, i int) {
 		return
 	}
 	x.d = d
-	err = x.carryOut(ctx, func(x *experiment) { r.o.Progress(r.status(x, i, false)) })
+	err = x.carryOut(ctx, func(x *experiment) { r.o.Progress(r.status(x, i)) })
 	r.runs[i] = x.assemble()
 	r.sampled[i] = x.sampled
-	r.o.Progress(r.status(x, i, true))
+	status = r.status(x, i)
+	if len(r.runs[i].Flows) == 1 {
+		status.Goodput = r.runs[i].Flows[0].Goodput // its own duration, not the run's
+	}
+	status.Err = err
 	err = errors.Join(ignore(err, errTimeout, context.Canceled), d.close(), files.Close())
 	if err != nil {
 		fail(err)
@@ -217,8 +232,9 @@ func matches(patterns []string, name string) bool {
 	return patterns == nil
 }
 
-func (r *runner) status(x *experiment, i int, finished bool) Status {
-	s := Status{Run: x.run.ID, Index: i + 1, Total: len(r.file.Runs), At: time.Duration(x.d.now()), Finished: finished}
+// status is how far run i is.
+func (r *runner) status(x *experiment, i int) Status {
+	s := Status{Run: x.run.ID, Index: i + 1, Total: len(r.file.Runs), At: time.Duration(x.d.now())}
 	var bytes, wanted uint64
 	for _, f := range x.flows {
 		snap := x.flowSnapshot(f)
@@ -230,9 +246,6 @@ func (r *runner) status(x *experiment, i int, finished bool) Status {
 	}
 	if s.At > 0 {
 		s.Goodput = float64(bytes) * 8 / s.At.Seconds()
-	}
-	if finished && len(r.runs[i].Flows) == 1 {
-		s.Goodput = r.runs[i].Flows[0].Goodput
 	}
 	if wanted > bytes && bytes > 0 {
 		s.Left = time.Duration(float64(s.At) * float64(wanted-bytes) / float64(bytes))

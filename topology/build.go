@@ -29,9 +29,32 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 	if r.Failed() {
 		return t
 	}
+	t.computeRTTs()
 	t.computeRoutes()
 	d.givenRoutes(t, r)
 	return t
+}
+
+// Incomplete reports whether the block has nodes that are not built yet, so that
+// names may be missing.
+func (d *Draft) Incomplete() bool { return d.later }
+
+// Hosts returns the names of the hosts in the file.
+func (d *Draft) Hosts() (names []string) {
+	for _, n := range d.nodes {
+		if n.kind == Host {
+			names = append(names, n.name)
+		}
+	}
+	return names
+}
+
+// Links returns the names of the links in the file, also of those that are wrong.
+func (d *Draft) Links() (names []string) {
+	for _, l := range d.links {
+		names = append(names, l.name)
+	}
+	return names
 }
 
 // Behaviour returns both directions of a link as the file describes them, for

@@ -67,6 +67,9 @@ func (d *Draft) Keys(m *decode.Map) {
 			d.HostKeys(name, m)
 		}
 		routeKeys(m, &n)
+		if !m.Describing() && m.Has("count") {
+			d.later = true
+		}
 		m.Reserved("count", "a group of hosts: NAME1 ... NAMEn", decode.Anything)
 		m.Reserved("filter", "rules of section 3 on its own interfaces", decode.Anything)
 		d.nodes = append(d.nodes, n)

@@ -5,6 +5,7 @@ package topology
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcplab/impairments"
 )
@@ -32,7 +33,10 @@ type Node struct {
 	Kind       Kind
 	ECMP       bool // routers: by flow hash
 	Interfaces []Interface
-	Routes     []Route // computed and given; those of hosts go by source address, too
+	// Routes are the computed ones and then the given; subnets of own interfaces
+	// are on link and not among them. Those of hosts go by source address first;
+	// their metrics count from 1 in the order of the interfaces.
+	Routes []Route
 }
 
 // Interface is one end of a link at a node. Its name inside the node is the
@@ -73,6 +77,7 @@ type Link struct {
 	Ends       [2]string // node names
 	MTU        int
 	HalfDuplex bool                  // both directions share the rate
+	RTT        time.Duration         // the longest round trip, without queueing, of the paths between hosts that use the link
 	Impair     [2]impairments.Config // by Direction
 }
 

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"mptcplab/plots"
+	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
 	"mptcplab/topology"
 	"mptcplab/topology/doctor"
+	"mptcplab/topology/netns"
 )
 
 func validateCommand() *cobra.Command {
@@ -66,7 +68,11 @@ func schemaCommand() *cobra.Command {
 }
 
 func topologyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "topology", Short: "Look at the network of a scenario", Example: "  mptcplab topology show scenarios/wifi-lte-handover.yaml"}
+	c := group(&cobra.Command{
+		Use:     "topology",
+		Short:   "Look at the network of a scenario",
+		Example: "  mptcplab topology show scenarios/wifi-lte-handover.yaml",
+	})
 	var format string
 	show := &cobra.Command{
 		Use:   "show FILE",
@@ -81,9 +87,6 @@ func topologyCommand() *cobra.Command {
 			file, err := spec.Load(args[0], spec.Options{})
 			if err != nil {
 				return exit(exitUsage, err)
-			}
-			if len(file.Runs) == 0 {
-				return usage("%s: no pairing runs on the virtual fabric", args[0])
 			}
 			text := topology.Show(file.Runs[0].Topology)
 			if format == "dot" {
@@ -105,20 +108,46 @@ func plotCommand() *cobra.Command {
 		Example: "  mptcplab plot results/wifi-lte-handover-virtual-seed7",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, dirs []string) error {
+			var bad []error
 			for _, dir := range dirs {
-				written, err := plots.Render(dir)
-				if errors.Is(err, os.ErrNotExist) {
-					return usage("%s: not a result directory: %v", dir, err)
-				}
-				if err != nil {
-					return exit(exitBroke, err)
-				}
+				_, err := result.Open(dir)
+				bad = append(bad, err)
+			}
+			if err := errors.Join(bad...); err != nil {
+				return exit(exitUsage, err)
+			}
+			for _, dir := range dirs {
+				written, err := render(c.Context(), dir)
 				for _, name := range written {
 					fmt.Fprintln(c.OutOrStdout(), name)
+				}
+				switch {
+				case errors.Is(err, result.ErrCapture):
+					return exit(exitUsage, err)
+				case err != nil:
+					return exit(exitBroke, err)
 				}
 			}
 			return nil
 		},
+	}
+}
+
+// render makes the plots of a result directory, or gives up when the context ends:
+// the process ends soon then, so what is being drawn is left to itself.
+func render(ctx context.Context, dir string) ([]string, error) {
+	var written []string
+	done := make(chan error, 1)
+	go func() {
+		w, err := plots.Render(dir)
+		written = w
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return written, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("plots of %s: %w; make them with mptcplab plot", dir, ctx.Err())
 	}
 }
 
@@ -129,6 +158,14 @@ func doctorCommand() *cobra.Command {
 		Example: "  mptcplab doctor",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// In a user namespace more can be tried; where there is none, that is
+			// one of the findings.
+			if status, done, err := netns.Enter(); err == nil && done {
+				if status != 0 {
+					return exit(status, nil)
+				}
+				return nil
+			}
 			_, err := fmt.Fprint(c.OutOrStdout(), doctor.Table(doctor.Examine()))
 			return err
 		},

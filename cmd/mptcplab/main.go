@@ -7,14 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"mptcplab/topology/decode"
 	"mptcplab/topology/vm"
 )
 
@@ -53,30 +56,45 @@ func main() {
 	if vm.IsInit() {
 		vm.Init()
 	}
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run runs the command line and returns the exit status.
-func run(args []string) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	ctx, caught, stop := signalContext()
 	defer stop()
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	var e *exitError
-	if !errors.As(err, &e) {
-		e = &exitError{exitUsage, err} // cobra's own: unknown command, flag or argument
+	if !errors.As(err, &e) { // cobra's own: unknown flag, wrong number of arguments
+		e = &exitError{exitUsage, fmt.Errorf("%w\nsee %s --help", err, c.CommandPath())}
 	}
-	if e.err != nil {
-		fmt.Fprintf(os.Stderr, "mptcplab: %v\n", e.err)
-	}
+	complain(stderr, e.err)
 	if s := caught.Load(); s != 0 {
 		return int(s)
 	}
 	return e.status
+}
+
+// complain prints an error, a line for each that it joins. Mistakes in files begin
+// with their place, as editors want it, and not with the name of the command.
+func complain(w io.Writer, err error) {
+	var mistakes decode.Errors
+	switch {
+	case err == nil:
+	case errors.As(err, &mistakes):
+		fmt.Fprintln(w, mistakes)
+	default:
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(w, "mptcplab: %s\n", line)
+		}
+	}
 }
 
 // patience is how long the command may take to end after a signal. Within it a
@@ -91,8 +109,14 @@ func signalContext() (context.Context, *atomic.Int32, func()) {
 	caught := new(atomic.Int32)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done := make(chan struct{})
 	go func() {
-		s := <-signals
+		var s os.Signal
+		select {
+		case s = <-signals:
+		case <-done:
+			return
+		}
 		status := exitInterrupted
 		if s == syscall.SIGTERM {
 			status = exitTerminated
@@ -100,26 +124,50 @@ func signalContext() (context.Context, *atomic.Int32, func()) {
 		caught.Store(int32(status))
 		cancel()
 		for first := time.Now(); ; {
-			<-signals
-			if time.Since(first) > patience {
-				os.Exit(status)
+			select {
+			case <-signals:
+				if time.Since(first) > patience {
+					os.Exit(status)
+				}
+			case <-done:
+				return
 			}
 		}
 	}()
-	return ctx, caught, func() { signal.Stop(signals); cancel() }
+	return ctx, caught, func() { signal.Stop(signals); close(done); cancel() }
 }
 
 func rootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "mptcplab",
-		Short:         "A laboratory for Multipath TCP",
-		Long:          "mptcplab builds the network of a scenario file in virtual time or on network\nnamespaces, runs MPTCP and TCP stacks on it, and answers with verdicts, numbers\nand plots.",
+	root := group(&cobra.Command{
+		Use:   "mptcplab",
+		Short: "A laboratory for Multipath TCP",
+		Long: `mptcplab builds the network of a scenario file in virtual time or on network
+namespaces, runs MPTCP and TCP stacks on it, and answers with verdicts, numbers
+and plots.`,
+		Example: `  mptcplab run scenarios/wifi-lte-handover.yaml
+  mptcplab validate my.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	})
 	root.AddCommand(runCommand(), validateCommand(), schemaCommand(), topologyCommand(),
 		plotCommand(), vmCommand(), doctorCommand(), versionCommand())
 	return root
+}
+
+// group makes a command that only has others: without one of them it is bad usage.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			c.SetOut(c.ErrOrStderr())
+			return exit(exitUsage, c.Help())
+		}
+		hint := "see " + c.CommandPath() + " --help"
+		c.SuggestionsMinimumDistance = 2 // cobra sets its default only where it suggests by itself
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return usage("unknown command %q for %q; %s", args[0], c.CommandPath(), hint)
+	}
+	return c
 }

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,34 +62,32 @@ input, 3 the environment cannot do it, 4 a run broke, 130 interrupted, 143 termi
 	return c
 }
 
-// check refuses combinations that cannot mean anything.
+// check refuses combinations that cannot mean anything, all at once.
 func (f *runFlags) check(c *cobra.Command) error {
-	oneOf := func(flag, value string, allowed ...string) error {
-		for _, a := range allowed {
-			if value == a {
-				return nil
-			}
+	var wrong []error
+	unless := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
-		return usage("--%s %s: allowed are %v", flag, value, allowed)
+	}
+	oneOf := func(flag, value string, allowed ...string) {
+		unless(!slices.Contains(allowed, value), "--%s %s: allowed are %s", flag, value, strings.Join(allowed, ", "))
 	}
 	changed := c.Flags().Changed
-	return errors.Join(
-		oneOf("fabric", f.fabric, "virtual", "netns"),
-		oneOf("impair", f.impair, "auto", "netem", "relay"),
-		oneOf("pcap", f.pcap, "", "all", "headers", "none"),
-		unless(f.fabric == "virtual" && changed("impair"), "--impair is for --fabric netns: virtual time has its own wires"),
-		unless(f.fabric == "netns" && f.jobs != 1, "--jobs is for the virtual fabric: runs in real time would disturb each other"),
-		unless(f.jobs < 1, "--jobs %d: at least 1", f.jobs),
-		unless(changed("repeat") && f.repeat < 1, "--repeat %d: at least 1", f.repeat),
-		unless(changed("out") && f.out == "", "--out: a directory is expected"),
-	)
-}
-
-func unless(bad bool, format string, args ...any) error {
-	if bad {
-		return usage(format, args...)
+	oneOf("fabric", f.fabric, "virtual", "netns")
+	oneOf("impair", f.impair, "auto", "netem", "relay")
+	if changed("pcap") {
+		oneOf("pcap", f.pcap, "all", "headers", "none")
 	}
-	return nil
+	unless(f.fabric == "virtual" && changed("impair"), "--impair is for --fabric netns: virtual time has its own wires")
+	unless(f.fabric == "netns" && changed("jobs") && f.jobs != 1, "--jobs is for the virtual fabric: runs in real time would disturb each other")
+	unless(f.jobs < 1, "--jobs %d: at least 1", f.jobs)
+	unless(changed("repeat") && f.repeat < 1, "--repeat %d: at least 1", f.repeat)
+	unless(changed("out") && f.out == "", "--out: a directory is expected")
+	if wrong == nil {
+		return nil
+	}
+	return exit(exitUsage, errors.Join(wrong...))
 }
 
 func (f *runFlags) run(c *cobra.Command, path string) error {
@@ -105,6 +104,13 @@ func (f *runFlags) run(c *cobra.Command, path string) error {
 	file, err := spec.Load(path, o)
 	if err != nil {
 		return exit(exitUsage, err)
+	}
+	if len(file.Runs) == 0 {
+		nothing := []error{fmt.Errorf("%s: nothing to run with --fabric %s", path, f.fabric)}
+		for _, s := range file.Skipped {
+			nothing = append(nothing, fmt.Errorf("skipped %s: %s", s.Pairing, s.Reason))
+		}
+		return exit(exitUsage, errors.Join(nothing...))
 	}
 	if f.fabric == "netns" {
 		// As an ordinary user this starts the command once more inside a user
@@ -151,11 +157,9 @@ func (f *runFlags) runFile(c *cobra.Command, file *spec.File) error {
 	}
 	var written []string
 	if !f.noPlots && c.Context().Err() == nil {
-		w, plotErr := plots.Render(f.out)
+		w, plotErr := render(c.Context(), f.out)
 		written = w
-		if plotErr != nil {
-			err = errors.Join(err, fmt.Errorf("plots: %w", plotErr))
-		}
+		err = errors.Join(err, plotErr)
 	}
 	if printErr := f.print(c.OutOrStdout(), res, written); printErr != nil {
 		return exit(exitBroke, printErr)
@@ -172,33 +176,48 @@ func (f *runFlags) runFile(c *cobra.Command, file *spec.File) error {
 // failed turns what Run says into an exit status.
 func (f *runFlags) failed(err error) error {
 	switch {
-	case errors.Is(err, result.ErrForeign):
+	case errors.Is(err, scenarios.ErrOut):
 		return exit(exitUsage, err)
-	case errors.Is(err, scenarios.ErrEnvironment):
-		return exit(exitEnvironment, err)
 	case errors.Is(err, context.Canceled):
 		return exit(exitInterrupted, errors.New("interrupted; what was measured so far is written"))
+	case errors.Is(err, scenarios.ErrEnvironment):
+		return exit(exitEnvironment, err)
 	}
 	return exit(exitBroke, err)
 }
 
 func (f *runFlags) print(w io.Writer, res *result.Result, written []string) error {
 	if f.asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(res)
-	}
-	if _, err := fmt.Fprintln(w, plots.Table(res)); err != nil {
+		b, err := result.Marshal(res)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(b)
 		return err
 	}
-	fmt.Fprintf(w, "\nwritten: %s\n", filepath.Join(f.out, "result.json"))
-	for _, name := range []string{"scenario.yaml", "series.csv", "runs"} {
+	table := plots.Table(res)
+	if coloured(w) {
+		table = colour(table)
+	}
+	if _, err := io.WriteString(w, table); err != nil {
+		return err
+	}
+	if f.strict && strictFailure(res) {
+		fmt.Fprintln(w, "\n--strict: what was skipped or degraded counts as failed")
+	}
+	fmt.Fprintf(w, "\nwritten: %s\n", filepath.Join(f.out, result.File))
+	for _, name := range []string{result.ScenarioFile, result.SeriesFile, result.RunsDir} {
 		if _, err := os.Stat(filepath.Join(f.out, name)); err == nil {
 			fmt.Fprintf(w, "         %s\n", filepath.Join(f.out, name))
 		}
 	}
 	if len(written) > 0 {
-		fmt.Fprintf(w, "         %s (%d files)\n", filepath.Join(f.out, "plots"), len(written))
+		fmt.Fprintf(w, "         %s (%d files)\n", filepath.Join(f.out, result.PlotsDir), len(written))
 	}
 	return nil
+}
+
+// strictFailure reports whether there is anything that only --strict minds.
+func strictFailure(res *result.Result) bool {
+	return len(res.Skipped) > 0 || slices.ContainsFunc(res.Runs, func(r result.Run) bool { return len(r.Degraded) > 0 })
 }

@@ -13,13 +13,11 @@ import (
 )
 
 func vmCommand() *cobra.Command {
-	c := &cobra.Command{
+	c := group(&cobra.Command{
 		Use:     "vm",
 		Short:   "Run mptcplab in a small virtual machine whose kernel has netem",
 		Example: "  mptcplab vm run -- run scenarios/wifi-lte-handover.yaml --fabric netns --impair netem",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	})
 	kernels := []string{"6.12", "6.1"}
 	var kernel string
 	run := &cobra.Command{

@@ -78,9 +78,11 @@ func Sysctls(s Settings) []Sysctl {
 func (e *setting) sysctls(prefix, text string, given bool) []Sysctl {
 	name := prefix + e.name
 	switch {
-	case e.name == "scheduler" && text == "minrtt":
-		// The kernel's default scheduler is its own lowest-RTT one.
-		text = "default"
+	case e.name == "scheduler" && (text == "minrtt" || text == "default"), e.name == "path_manager" && text == "kernel":
+		// What a new namespace has anyway, also on kernels without the sysctl
+		// (before 6.6 and 6.15). The kernel's default scheduler is its own
+		// lowest-RTT one.
+		return nil
 	case e.name == "rto_min":
 		// tcp_rto_min_us (Linux 6.11) counts microseconds.
 		name, text = prefix+"rto_min_us", strconv.FormatInt(duration(text).Microseconds(), 10)

@@ -36,6 +36,7 @@ type File struct {
 	Capture                   Capture
 	Runs                      []Run
 	Skipped                   []Skipped
+	Warnings                  []decode.Mistake // what is allowed and hardly meant
 
 	options  Options
 	tree     *decode.Node // effective, before sweep point and pairing
@@ -70,6 +71,9 @@ func Load(path string, o Options) (*File, error) {
 		return nil, r.Err()
 	}
 	root := readTree(path, &r, nil)
+	if r.Failed() && len(root.Entries) == 0 {
+		return nil, r.Err() // not read or not YAML: that nothing is in it is no second mistake
+	}
 	f := &File{Path: path, options: o}
 	f.load(root, &r)
 	if err := r.Err(); err != nil {
@@ -80,6 +84,7 @@ func Load(path string, o Options) (*File, error) {
 		return nil, err
 	}
 	f.resolved = resolved
+	f.Warnings = f.lint()
 	return f, nil
 }
 

@@ -147,7 +147,7 @@ func TestMistakes(t *testing.T) {
 // One reading finds all mistakes.
 func TestEveryMistakeAtOnce(t *testing.T) {
 	bad := strings.NewReplacer("delay: 15ms", "delay: 15", "download: 1MB", "download: 1mb, prot: tcp",
-		"at: 5s", "at: -5s", "cubic", "qbic").Replace(base)
+		"at: 5s", "at: -5s", "cubic", "qbic", "phone.wifi", "fone.wifi", "link: wifi", "link: wfi", "> 1mbit", "> 1MB").Replace(base)
 	_, err := Load(write(t, "x.yaml", bad), Options{})
 	var list decode.Errors
 	if !errors.As(err, &list) {
@@ -157,7 +157,7 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 	for _, m := range list {
 		lines = append(lines, m.At.Line)
 	}
-	want := []int{8, 12, 14, 14, 16}
+	want := []int{8, 12, 14, 14, 14, 16, 16, 18}
 	if len(lines) != len(want) {
 		t.Fatalf("lines %v, want %v:\n%v", lines, want, err)
 	}

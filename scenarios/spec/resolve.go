@@ -3,7 +3,6 @@ package spec
 import (
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"mptcplab/scenarios/expect"
@@ -19,6 +18,7 @@ func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.Axi
 		r.Errorf(Position{File: d.file}, "there are no workloads; a scenario needs at least one")
 	}
 	if r.Failed() {
+		d.checkNames(p, point, axes, r)
 		return run
 	}
 	for i := range d.workloads {
@@ -36,6 +36,7 @@ func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.Axi
 		r.Errorf(d.durationAt, "duration %s is after the timeout of %s", decode.FormatTime(d.duration), decode.FormatTime(d.timeout))
 	}
 	if r.Failed() {
+		d.checkNames(p, point, axes, r)
 		return run
 	}
 	d.markAssumed(&run)
@@ -171,11 +172,7 @@ func appendParsed(list []Expectation, e Expectation, names *expect.Names, r *dec
 func resultNames(run *Run, axes []expect.AxisNames) *expect.Names {
 	n := &expect.Names{Axes: axes, Pairing: run.Pairing, Point: run.Point}
 	for _, w := range run.Workloads {
-		f := expect.FlowNames{Name: w.Name, Paths: Paths(run.Topology, &w)}
-		for i := 1; i <= w.Parallel && w.Parallel > 1; i++ {
-			f.Members = append(f.Members, strconv.Itoa(i))
-		}
-		n.Flows = append(n.Flows, f)
+		n.Flows = append(n.Flows, expect.FlowNames{Name: w.Name, Members: members(w.Parallel), Paths: Paths(run.Topology, &w)})
 	}
 	for _, h := range run.Hosts {
 		n.Hosts = append(n.Hosts, h.Name)
@@ -255,7 +252,7 @@ func checkFilters(root *decode.Node, r *decode.Report) {
 		for _, f := range readFilters(&scratch, axes, "expect") {
 			have, known := axisLabels(root, f.axis)
 			if !known {
-				r.Errorf(f.at, "expect.%d.for: there is no axis %q%s", i, f.axis, decode.Suggest(f.axis, append(axisNames(root), "pairing", "fabric", "impair")))
+				r.Errorf(f.at, "expect.%d.for: there is no axis %q%s", i, f.axis, decode.Suggest(f.axis, append(root.Get("sweep").Keys(), "pairing", "fabric", "impair")))
 				continue
 			}
 			for _, l := range f.labels {

@@ -2,9 +2,11 @@ package spec
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -107,6 +109,46 @@ func TestSchemaRefuses(t *testing.T) {
 	} {
 		if err := s.Validate(decodeYAML(t, []byte(fill2(base, c.link, c.top)))); err == nil {
 			t.Errorf("accepted %q %q", c.link, c.top)
+		}
+	}
+}
+
+// Every key is in the users' documentation.
+func TestKeysAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	var visit func(v any)
+	visit = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if props, ok := v["properties"].(map[string]any); ok {
+				for key := range props {
+					keys[key] = true
+				}
+			}
+			for _, child := range v {
+				visit(child)
+			}
+		case []any:
+			for _, child := range v {
+				visit(child)
+			}
+		}
+	}
+	visit(schema)
+	if len(keys) < 100 {
+		t.Fatalf("only %d keys found", len(keys))
+	}
+	for key := range keys {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(key) + `\b`).Match(doc) {
+			t.Errorf("docs/scenarios.md does not mention %q", key)
 		}
 	}
 }

@@ -226,6 +226,7 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 		b[dir].Apply(e.both)
 		b[dir].Apply(e.each[dir])
 		e.Impair[dir] = b[dir].Config()
+		e.Impair[dir].PathRTT = t.Link(e.Link).RTT
 		if wrong := b[dir].Check(); wrong != "" {
 			r.Errorf(e.at, "%s: %s", e.path, wrong)
 			return

@@ -132,7 +132,7 @@ func substitute(root *decode.Node, r *decode.Report) {
 	params := root.Get("params")
 	for i, e := range root.Entries {
 		switch e.Key {
-		case "params", "sweep", "quick", "pairings":
+		case "name", "description", "source", "params", "sweep", "quick", "pairings":
 		default:
 			root.Entries[i].Value = substituteIn(e.Value, params, r)
 		}

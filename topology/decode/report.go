@@ -70,6 +70,12 @@ func (r *Report) Errorf(at Position, format string, args ...any) {
 // Failed reports whether there is any mistake.
 func (r *Report) Failed() bool { return len(r.list) > 0 }
 
+// All returns the mistakes in the order of their places.
+func (r *Report) All() []Mistake {
+	err, _ := r.Err().(Errors)
+	return err
+}
+
 // Err returns nil or all mistakes, as [Errors].
 func (r *Report) Err() error {
 	if len(r.list) == 0 {

@@ -51,7 +51,7 @@ type Lab struct {
 	order    []*Node
 	relay    *thread // all relay ports; nil if no link is relayed
 
-	unordered bool // said already that packets can't be kept in order
+	unordered bool // an interface could not be bound to one processor
 
 	mu       sync.Mutex
 	warnings []string
