@@ -311,4 +311,3 @@ func nonZero(all map[string]int64) map[string]int64 {
 	}
 	return m
 }
-
