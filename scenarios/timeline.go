@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,8 +63,7 @@ func (x *experiment) apply(e *spec.Event) error {
 	case e.Link != "" && e.LinkUp != nil:
 		return x.d.setLinkUp(e.Link, *e.LinkUp)
 	case e.Iface != "":
-		host, link, _ := strings.Cut(e.Iface, ".")
-		return x.setIface(host, link, *e.IfaceUp, e.Notice)
+		return x.setIface(e)
 	case e.Workload != "":
 		for _, f := range x.flows {
 			if f.w.Name == e.Workload && e.Stop {
@@ -77,47 +77,43 @@ func (x *experiment) apply(e *spec.Event) error {
 	return nil // a mark
 }
 
+// applyHost makes all changes of an event, in the order in which the file's reader
+// made them.
 func (x *experiment) applyHost(e *spec.Event) error {
-	switch {
-	case e.AddEndpoint != nil:
-		return x.d.addEndpoint(e.Host, *e.AddEndpoint)
-	case e.DeleteEndpoint != nil:
-		return x.d.deleteEndpoint(e.Host, *e.DeleteEndpoint)
-	case e.ChangeEndpoint != nil:
-		return x.d.changeEndpoint(e.Host, *e.ChangeEndpoint)
-	case e.FlushEndpoints:
-		return x.d.flushEndpoints(e.Host)
-	case e.SetLimits != nil:
-		return x.d.setLimits(e.Host, *e.SetLimits)
+	var errs []error
+	if e.AddEndpoint != nil {
+		errs = append(errs, x.d.addEndpoint(e.Host, *e.AddEndpoint))
 	}
-	return nil
+	if e.ChangeEndpoint != nil {
+		errs = append(errs, x.d.changeEndpoint(e.Host, *e.ChangeEndpoint))
+	}
+	if e.DeleteEndpoint != nil {
+		errs = append(errs, x.d.deleteEndpoint(e.Host, *e.DeleteEndpoint))
+	}
+	if e.FlushEndpoints {
+		errs = append(errs, x.d.flushEndpoints(e.Host))
+	}
+	if e.SetLimits != nil {
+		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
+	}
+	return errors.Join(errs...)
 }
 
 // setIface is "ip link set"; with notice it also deletes or adds the interface's
 // endpoints, as a network manager does, so that the peer gets a REMOVE_ADDR.
-func (x *experiment) setIface(host, link string, up, notice bool) error {
+func (x *experiment) setIface(e *spec.Event) error {
+	host, link, _ := strings.Cut(e.Iface, ".")
+	up := *e.IfaceUp
+	change := x.d.deleteEndpoint
 	if up {
+		change = x.d.addEndpoint
 		if err := x.d.setIfaceUp(host, link, true); err != nil {
 			return err
 		}
 	}
-	if notice {
-		for _, h := range x.run.Hosts {
-			if h.Name != host {
-				continue
-			}
-			for _, ep := range h.Endpoints {
-				if ep.Dev != link {
-					continue
-				}
-				change := x.d.deleteEndpoint
-				if up {
-					change = x.d.addEndpoint
-				}
-				if err := change(host, ep); err != nil {
-					return err
-				}
-			}
+	for _, ep := range e.Noticed {
+		if err := change(host, ep); err != nil {
+			return err
 		}
 	}
 	if up {
