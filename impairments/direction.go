@@ -40,7 +40,6 @@ type direction struct {
 
 	duplicate, loss, corrupt, reorder correlated
 	ge                                struct{ p, r, good, bad uint64 }
-	packetList, segmentList           []int
 
 	line                 line
 	queue                fifo // those that wait for the rate

@@ -25,10 +25,8 @@ type world struct {
 	watch  [2]*machine.Checker // the hosts, and whether they keep the contract
 	print  uint64              // a hash of all packets
 	pipes  []*pipe             // pipes[2*link+from]
-	seq    uint64
 	rng    uint64
 	buf    []byte
-	drain  bool
 	steps  int
 	onStep func()
 	dump   bool
@@ -431,15 +429,6 @@ func acceptor(cfg Config) HostConfig {
 type recorder struct{ events []trace.Event }
 
 func (r *recorder) Trace(e trace.Event) { r.events = append(r.events, e) }
-
-func (r *recorder) count(k trace.Kind) (n int) {
-	for _, e := range r.events {
-		if e.Kind == k {
-			n++
-		}
-	}
-	return n
-}
 
 // forgets waits until TIME-WAIT and the like are over: the hosts have forgotten
 // everything then.

@@ -45,27 +45,62 @@ func openNetns(ctx context.Context, file *spec.File, o Options) (fabric, error) 
 			}
 		}
 	}
-	f := &netnsFabric{ctx: ctx, driver: o.Impair}
+	f := &netnsFabric{ctx: ctx, driver: "relay"}
 	if o.Impair != "relay" {
-		err := netns.Inside(func() error {
-			c, err := netem.Open()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			return c.Supported()
-		})
-		switch {
-		case err == nil:
+		err := usable(file)
+		if err == nil {
 			f.driver = "netem"
-		case o.Impair == "netem":
-			return nil, fmt.Errorf("%w: --impair netem: %w (mptcplab vm run has a kernel with it)", ErrEnvironment, err)
-		default:
-			f.driver = "relay"
+		} else if o.Impair == "netem" {
+			return nil, fmt.Errorf("%w: --impair netem: %w", ErrEnvironment, err)
 		}
 	}
 	f.load = measureLoad()
 	return f, nil
+}
+
+// usable says why netem cannot impair the links of a file; nil: it can.
+func usable(file *spec.File) error {
+	err := netns.Inside(func() error {
+		c, err := netem.Open()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return c.Supported()
+	})
+	if err != nil {
+		return fmt.Errorf("%w (mptcplab vm run has a kernel with it)", err)
+	}
+	for i := range file.Runs {
+		run := &file.Runs[i]
+		for _, l := range run.Topology.Links {
+			if l.HalfDuplex {
+				return fmt.Errorf("link %s: two qdiscs cannot share a rate (duplex: half)", l.Name)
+			}
+			if err := expressible(&l, l.Impair); err != nil {
+				return err
+			}
+		}
+		for _, e := range run.Timeline {
+			if e.Impair == nil {
+				continue
+			}
+			if err := expressible(run.Topology.Link(e.Link), *e.Impair); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// expressible says what of a link's behaviour qdiscs cannot do.
+func expressible(l *topology.Link, c [2]impairments.Config) error {
+	for dir := range c {
+		if _, err := netem.Plan(c[dir], l.MTU, 0); err != nil {
+			return fmt.Errorf("link %s %s: %w", l.Name, topology.Direction(dir), err)
+		}
+	}
+	return nil
 }
 
 func (f *netnsFabric) impair() string                   { return f.driver }
@@ -497,7 +532,7 @@ func (q *endQdisc) set(c impairments.Config) error {
 	} else if q.installed, err = conn.Change(q.index, q.installed, plan); err != nil {
 		return err
 	}
-	return conn.Verify(q.index, plan)
+	return conn.Verify(q.index, q.installed)
 }
 
 func (d *netnsDriver) setImpairments(name string, c [2]impairments.Config) error {

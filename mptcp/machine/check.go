@@ -69,7 +69,7 @@ func (d *drive) run(script []Step, end clock.Instant) error {
 		if s.At > end {
 			break
 		}
-		next = d.until(next, s.At)
+		d.until(next, s.At)
 		now := max(s.At, d.now)
 		if s.Do != nil {
 			d.Mutated(now)

@@ -21,13 +21,13 @@ const poisonOutput = 2048
 // the lifetime of buffers: input is overwritten after the call and the output
 // buffer before it, so that a machine that keeps or trusts them is found out.
 type Checker struct {
-	m        Machine
-	err      error
-	now      clock.Instant
-	state    checkState
-	outputs  int // since the last mutation
-	blocked  []LinkID
-	in, keep []byte
+	m       Machine
+	err     error
+	now     clock.Instant
+	state   checkState
+	outputs int // since the last mutation
+	blocked []LinkID
+	in      []byte
 }
 
 // checkState is where the driver is in its turn (contract, 1).

@@ -46,9 +46,7 @@ type conn struct {
 	subflows      []path
 	remotes       []remote // announced by the peer
 	extra         int      // subflows beside the initial one, also those under way
-	localUsed     int
 	addAccepted   int
-	signalled     int
 }
 
 // path is a subflow, known by its ordinal once it is established.

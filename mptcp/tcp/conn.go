@@ -120,7 +120,7 @@ type receiver struct {
 
 // owed says what Output has to write besides retransmissions.
 type owed struct {
-	syn, fin bool
+	syn      bool
 	rst      bool // ours: the connection is aborted
 	stray    bool // RST that answers a segment of another life
 	straySeq wire.Seq

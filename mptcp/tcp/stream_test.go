@@ -56,7 +56,6 @@ type stream struct {
 	opts   func(s *wire.Segment, n, room int) // the upper's options
 	handle func(s *wire.Segment) error
 	acked  wire.Seq
-	err    error
 }
 
 func (u *stream) Unsent() (int, bool, bool) {
