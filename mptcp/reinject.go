@@ -50,8 +50,8 @@ func (c *Conn) requeue(sf *subflow) {
 func (sf *subflow) rtoExpired(now clock.Instant) {
 	c := sf.conn
 	sf.rtos++
-	rto := sf.tcp.RTO()
-	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto / 2), B: uint64(sf.rtos), C: uint64(sf.tcp.SRTT())})
+	rto, backoff := sf.tcp.ExpiredRTO()
+	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto), B: uint64(backoff), C: uint64(sf.tcp.SRTT())})
 	if c.speech != multipath || sf.stage != open || !c.others(sf) {
 		return
 	}
