@@ -140,6 +140,7 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 		off = c.send.una
 	}
 	c.send.nxt = off
+	sf.tx.discarded(off)
 	if c.send.finSent {
 		c.send.finSent = false
 	}
@@ -148,6 +149,7 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 	sf.tx.announceInfinite = true
 	c.stack.counters.MPTcpExtInfiniteMapTx++
 	c.fall(now, reasonMPFail)
+	c.streamAcked(now, off) // on the only subflow all before it has arrived
 }
 
 // checksumFailed acts on a mapping that starts at off and whose sum is wrong.

@@ -17,6 +17,7 @@ type sndMap struct {
 	csum     uint16
 	fin      bool   // DATA_FIN follows the last byte
 	push     bool   // PSH on the last segment
+	void     bool   // MP_FAIL: the peer discards its bytes, whatever its TCP acknowledges
 	queued   bool   // its bytes were queued for reinjection
 	own      []byte // copied: the connection's ring has moved on
 }
@@ -92,6 +93,15 @@ func (t *sendSide) lowest(limit uint64) uint64 {
 	return limit
 }
 
+// discarded notes that the peer drops everything from off on.
+func (t *sendSide) discarded(off uint64) {
+	maps := t.maps.all()
+	for i := range maps {
+		m := &maps[i]
+		m.void = m.off+uint64(m.n) > off
+	}
+}
+
 // carries reports whether the byte at off is under way on the subflow.
 func (t *sendSide) carries(off uint64) bool {
 	for i := range t.maps.all() {
@@ -158,7 +168,7 @@ func (sf *subflow) Acked(now clock.Instant, una wire.Seq) {
 			break
 		}
 		sf.dropFront(&m)
-		if c.streaming() {
+		if c.streaming() && !m.void {
 			c.streamAcked(now, m.off+uint64(m.n))
 		}
 	}

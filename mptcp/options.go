@@ -153,6 +153,7 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		sf.lastData = now
 	}
 	if s.Flags&wire.SYN != 0 {
+		sf.noteSYN(s)
 		if sf.active && s.Flags&wire.ACK != 0 {
 			return sf.handleSYNACK(now, s)
 		}

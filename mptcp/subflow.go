@@ -147,9 +147,6 @@ func (c *Conn) linkChanged() {
 // segment takes a segment of this subflow from the wire.
 func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	sf.lastRecv = now
-	if s.Flags&wire.SYN != 0 {
-		sf.noteSYN(s)
-	}
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
@@ -218,7 +215,7 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.Retransmit:
 		if c.tracing() {
 			ssn, n := sf.tcp.LastRetransmit()
-			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: uint64(ssn), N: n})
+			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: sf.tx.pos(ssn), N: n})
 		}
 	}
 	c.again = true
