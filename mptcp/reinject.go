@@ -45,6 +45,27 @@ func (c *Conn) requeue(sf *subflow) {
 	c.again = true
 }
 
+// rescue queues for sf, which was just opened, what is stuck on paths that went
+// silent while there was no other: their next timeout may be minutes away.
+func (c *Conn) rescue(sf *subflow) {
+	for _, o := range c.subflows {
+		if o != sf && o.usable() && o.rtos == 0 {
+			return // o carries, or has been given, all of it
+		}
+	}
+	for _, o := range c.subflows {
+		if o == sf || o.rtos == 0 {
+			continue
+		}
+		maps := o.tx.maps.all()
+		for i := range maps {
+			maps[i].queued = false
+		}
+		c.requeue(o)
+		c.rtxTries = 0
+	}
+}
+
 // rtoExpired acts on the retransmission timer of a subflow: its data goes to the
 // others, and after StaleLossCount times it is not scheduled any more.
 func (sf *subflow) rtoExpired(now clock.Instant) {

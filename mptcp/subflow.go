@@ -241,6 +241,7 @@ func (sf *subflow) openNow(now clock.Instant) {
 	sf.lastData = now
 	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
 	sf.conn.tellEstablished(now, sf)
+	sf.conn.rescue(sf)
 }
 
 // end records why the subflow is over; the first reason counts.
