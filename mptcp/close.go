@@ -174,7 +174,7 @@ func (c *Conn) others(sf *subflow) bool {
 func (c *Conn) subflowsSettled() bool {
 	for _, sf := range c.subflows {
 		st := sf.tcp.State()
-		if sf.stage != ended && st != tcp.StateTimeWait && st != tcp.StateClosed && sf.rtos == 0 && !sf.tcp.Unanswered() {
+		if sf.stage != ended && st != tcp.StateTimeWait && st != tcp.StateClosed && sf.rtos == 0 && sf.tcp.ProbesOut() == 0 {
 			return false
 		}
 	}

@@ -72,6 +72,7 @@ func (c *Conn) work(now clock.Instant) {
 	c.stack.runPM(now)
 	c.closeWork(now)
 	c.signalWork(now)
+	c.watchWindow(now)
 	for _, sf := range c.subflows {
 		if sf.ackOwed && !sf.over {
 			sf.ackOwed = false

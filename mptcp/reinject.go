@@ -96,11 +96,12 @@ func (sf *subflow) progress(now clock.Instant) {
 }
 
 // armRetransmit starts the connection's own timer. It covers what no subflow's
-// TCP sees to: bytes acknowledged by a subflow and never DATA_ACKed ("a
+// TCP sees to: a window that is shut, bytes acknowledged by a subflow and never
+// DATA_ACKed ("a
 // [connection-level] timer", LC-29, https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6),
 // and DATA_FIN.
 func (c *Conn) armRetransmit(now clock.Instant) {
-	if c.streaming() || c.done || c.nothingOutstanding() {
+	if c.streaming() || c.done || c.nothingOutstanding() && !c.shut() {
 		c.rtxAt = clock.Never
 		return
 	}
@@ -109,6 +110,30 @@ func (c *Conn) armRetransmit(now clock.Instant) {
 
 func (c *Conn) nothingOutstanding() bool {
 	return c.send.una == c.send.nxt && (!c.send.finSent || c.writeEnded)
+}
+
+// shut reports whether bytes wait although nothing is under way: for the peer's
+// window, as a rule. The subflow that heard of it need not be one that still
+// works: if this lasts, the connection probes.
+func (c *Conn) shut() bool {
+	w := &c.send
+	return c.speech == multipath && !c.done && w.una == w.nxt && w.nxt < w.end && !w.more
+}
+
+// watchWindow starts the connection's timer when the peer's window is found shut.
+func (c *Conn) watchWindow(now clock.Instant) {
+	if c.rtxAt == clock.Never && c.shut() {
+		c.armRetransmit(now)
+	}
+}
+
+// probeWindow asks on all subflows that do not ask by themselves.
+func (c *Conn) probeWindow() {
+	for _, sf := range c.subflows {
+		if sf.usable() {
+			sf.tcp.Probe()
+		}
+	}
 }
 
 // rtxInterval is the longest retransmission timeout of the subflows that work,
@@ -130,11 +155,13 @@ func (c *Conn) rtxInterval() time.Duration {
 // retransmit is the expiry of the connection's timer.
 func (c *Conn) retransmit(now clock.Instant) {
 	c.rtxAt = clock.Never
-	if c.streaming() || c.done || c.nothingOutstanding() {
+	if c.streaming() || c.done || c.nothingOutstanding() && !c.shut() {
 		return
 	}
 	c.rtxTries++
-	if c.send.una == c.send.end {
+	if c.shut() {
+		c.probeWindow()
+	} else if c.send.una == c.send.end {
 		c.ackAll() // with the DATA_FIN
 	} else if hi := c.orphaned(); hi > c.send.una {
 		c.reinject.add(c.send.una, hi)

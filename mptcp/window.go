@@ -141,6 +141,7 @@ func (c *Conn) dataAcked(now clock.Instant, sf *subflow, ack wire.DSN, wnd int) 
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
 	if edge := off + uint64(wnd); edge > w.edge {
 		w.edge = edge
+		c.rtxTries = 0
 		c.again = true
 	}
 	if w.closed && off == w.end+1 && !c.writeEnded {

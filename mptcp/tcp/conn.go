@@ -193,9 +193,8 @@ func (c *Conn) Err() error {
 // SRTT returns the smoothed round-trip time; 0 before the first sample.
 func (c *Conn) SRTT() time.Duration { return c.rtt.smoothed() }
 
-// Unanswered reports whether a retransmission timeout or a probe (of a window, of
-// life) went by and nothing has been heard since.
-func (c *Conn) Unanswered() bool { return c.retransmits > 0 || c.probesOut > 0 }
+// ProbesOut returns the probes of a window or of life since the last ACK.
+func (c *Conn) ProbesOut() int { return c.probesOut }
 
 // ExpiredRTO returns the retransmission timeout that expired last, with the
 // back-off that it had, and the back-off since.
