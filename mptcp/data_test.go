@@ -519,3 +519,20 @@ func TestFailWithDataUnderWay(t *testing.T) {
 		t.Errorf("%d bytes acknowledged, want 9", n)
 	}
 }
+
+// Nothing comes behind a DATA_FIN.
+func TestDataBehindDATAFIN(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	o := mapped(key, 0, 0, 0, 4)
+	o.DSS.DataFIN = true
+	x.putAt(0, o, "abc")
+	p.flush()
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	if got := p.read(c); got != "abc" {
+		t.Errorf("read %q", got)
+	}
+	if s := p.next(); s.Flags&wire.RST == 0 {
+		t.Errorf("no RST: %s", s.String())
+	}
+}

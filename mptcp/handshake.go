@@ -48,6 +48,9 @@ func acceptable(o *wire.MPCapable) bool {
 	return o.Version >= version && o.Flags&wire.CapExtend == 0 && o.Flags&wire.CapSHA256 != 0
 }
 
+// neverFallBack and more SYNs with MP_CAPABLE are all SYNs, as in Linux.
+const neverFallBack = 128
+
 // capableFlags are ours: B is 0, H alone names the algorithm.
 func (c *Conn) capableFlags() wire.CapableFlags {
 	f := wire.CapSHA256
@@ -72,7 +75,7 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 		if c.speech != offered {
 			return
 		}
-		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit >= 0 && c.synsSent > 1+limit {
+		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit < neverFallBack && c.synsSent > 1+max(limit, 0) {
 			c.fall(now, reasonSYNUnanswered)
 			return
 		}

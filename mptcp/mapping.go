@@ -239,6 +239,9 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 			return nil // a DATA_FIN of its own: SSN 0
 		}
 	}
+	if w := &c.recv; w.hasFIN && m.off+m.n > w.fin {
+		return sf.resetError(wire.RstMPTCP, "data behind DATA_FIN")
+	}
 	return sf.insertMapping(m)
 }
 

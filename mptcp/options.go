@@ -37,7 +37,8 @@ func (sf *subflow) resetOptions(now clock.Instant, s *wire.Segment) {
 		o.Has |= wire.HasFastClose
 		o.FastClose = c.remoteKey
 		c.stack.counters.MPTcpExtMPFastcloseTx++
-	} else if sf.reset {
+	}
+	if sf.reset { // also beside MP_FASTCLOSE, as Linux does
 		o.Has |= wire.HasMPTCPRst
 		o.MPTCPRst = sf.rst
 		c.stack.counters.MPTcpExtMPRstTx++
@@ -178,7 +179,32 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 			return nil
 		}
 	}
+	if sf.join && !sf.proven && sf.stage == open {
+		if err := sf.checkJoined(s); err != nil {
+			return err
+		}
+	}
 	return sf.handleSignals(now, s)
+}
+
+// checkJoined judges the first acknowledgment of data on a subflow that joined.
+//
+// "If, however, an ACK is received for data (not just for the SYN) without a DSS
+// option containing a Data ACK, the sender determines that the path is not MPTCP
+// capable. In the case of this occurring on an additional subflow (i.e., one
+// started with MP_JOIN), the host MUST close the subflow with a RST, which SHOULD
+// contain an MP_TCPRST option (Section 3.6) with a "Middlebox interference" reason
+// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). Other MPTCP options
+// show as well that the path lets them through.
+func (sf *subflow) checkJoined(s *wire.Segment) error {
+	switch o := &s.Options; {
+	case sf.tx.una <= 1:
+	case o.Has&wire.HasMPTCP == 0:
+		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
+	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
+		sf.proven = true
+	}
+	return nil
 }
 
 // handleJoining goes on with the MP_JOIN handshake.

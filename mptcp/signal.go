@@ -173,6 +173,7 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 	fits := func(n int) bool {
 		if n > left && n <= room && o.Has&wire.HasMPTCP == wire.HasDSS {
 			o.Has &^= wire.HasDSS
+			sf.ackOwed, c.again = true, true // with what it would have said
 			return true
 		}
 		return n <= left
@@ -185,6 +186,9 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 			o.AddAddr = a
 			c.stack.counters.MPTcpExtEchoAddTx++
 			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: netip.AddrPortFrom(a.Addr, a.Port), A: uint64(a.ID), Flag: true})
+		} else if a.Len() > room {
+			q.echoes.pop()
+			c.stack.counters.MPTcpExtEchoAddTxDrop++
 		}
 		return
 	}
@@ -210,11 +214,18 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 		opt := wire.AddAddr{ID: a.id, Addr: a.addr.Addr(), Port: a.addr.Port(),
 			HMAC: wire.AddAddrHMAC(c.localKey, c.remoteKey, a.id, a.addr.Addr(), a.addr.Port())}
 		if fits(opt.Len()) {
-			a.state, a.at = signalSent, now.Add(c.cfg.AddAddrTimeout)
+			a.state, a.at = signalSent, clock.Never
+			if c.cfg.AddAddrTimeout > 0 {
+				a.at = now.Add(c.cfg.AddAddrTimeout)
+			}
 			o.Has |= wire.HasAddAddr
 			o.AddAddr = opt
 			c.stack.counters.MPTcpExtAddAddrTx++
 			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: a.addr, A: uint64(a.id)})
+		} else if opt.Len() > room {
+			// IPv6 with port never fits beside timestamps; Linux leaves those out.
+			a.state, a.tries = signalSent, maxAnnounce
+			c.stack.drop(now, "no room for ADD_ADDR")
 		}
 		return
 	}

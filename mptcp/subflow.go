@@ -67,6 +67,7 @@ type subflow struct {
 	isEstablished bool
 	joinTries     int
 	failOnReset   bool // MP_FAIL goes on our RST
+	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 	penalisedAt   clock.Instant
 }
 
