@@ -470,3 +470,34 @@ func TestAddAddrIPv6(t *testing.T) {
 		t.Error("what never fits waits for ever")
 	}
 }
+
+// GEN-02: no more than two ACKs in a row that only carry addresses, until the peer
+// speaks or a retransmission timeout has passed.
+func TestManyAddresses(t *testing.T) {
+	host := scriptHost
+	for i := range 7 {
+		host.Endpoints = append(host.Endpoints, pm.Endpoint{Addr: addr("10.0.9.1"), Flags: pm.Signal})
+		host.Endpoints[i].Addr = netip.AddrFrom4([4]byte{10, 0, 9, byte(i)})
+	}
+	p := newPeer(t, host)
+	x, _, key := p.accepted(wire.CapSHA256)
+	announced := func() (n int) {
+		for p.drain(); len(p.out) > 0; {
+			if s := p.next(); s.Options.Has&wire.HasAddAddr != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := announced(); n != 2 {
+		t.Errorf("%d in a row", n)
+	}
+	x.put(wire.ACK, dataAck(key, 0), "")
+	if n := announced(); n != 2 {
+		t.Errorf("%d after the peer spoke", n)
+	}
+	p.wait(900 * time.Millisecond)
+	if n := announced(); n != 3 {
+		t.Errorf("%d after timeouts", n)
+	}
+}

@@ -43,6 +43,8 @@ type signals struct {
 	echoes    queue[wire.AddAddr]
 	removals  []uint8
 	known     []remoteAddr // that the peer announced
+	held      bool         // by maxSignals, until heldTill if the peer does not speak before
+	heldTill  clock.Instant
 }
 
 type remoteAddr struct {
@@ -50,9 +52,20 @@ type remoteAddr struct {
 	addr netip.AddrPort
 }
 
-// deadline returns when the next ADD_ADDR is to be repeated.
+// maxSignals is how many segments in a row may do nothing but carry an address.
+//
+// "an MPTCP implementation SHOULD NOT send more than two duplicate ACKs in a row for
+// the purposes of sending MPTCP options alone, in order to ensure that no
+// middleboxes misinterpret this as a sign of congestion"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3).
+const maxSignals = 2
+
+// deadline returns when the next ADD_ADDR is to be sent.
 func (s *signals) deadline() clock.Instant {
 	at := clock.Never
+	if s.held {
+		at = s.heldTill
+	}
 	for i := range s.announced {
 		if a := &s.announced[i]; !a.echoed && a.state == signalSent && a.tries < maxAnnounce {
 			at = clock.Min(at, a.at)
@@ -114,10 +127,28 @@ func (c *Conn) signalWork(now clock.Instant) {
 		}
 	}
 	if c.signals.waiting() {
-		if sf := c.signalPath(); sf != nil {
-			sf.ackOwed = true
-		}
+		c.wakeSignals(now)
 	}
+}
+
+// wakeSignals asks for an ACK to carry an address, as soon as one may go.
+func (c *Conn) wakeSignals(now clock.Instant) {
+	sf, q := c.signalPath(), &c.signals
+	if sf == nil {
+		return
+	}
+	if sf.signalled >= maxSignals {
+		if !q.held {
+			q.held, q.heldTill = true, now.Add(sf.tcp.RTO())
+			return
+		}
+		if now < q.heldTill {
+			return
+		}
+		sf.signalled = 0
+	}
+	q.held = false
+	sf.ackOwed = true
 }
 
 // signalPath returns the subflow that carries the connection's signals: the
@@ -159,10 +190,13 @@ func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
 		c.stack.counters.MPTcpExtMPPrioTx++
 		sf.trace(now, trace.Event{Kind: trace.PrioSent, Flag: sf.backup})
 	}
-	if s.Flags&wire.FIN != 0 || sf != c.signalPath() || !c.signals.waiting() {
+	if s.Flags&wire.FIN != 0 || sf != c.signalPath() || !c.signals.waiting() || sf.signalled >= maxSignals {
 		return
 	}
 	c.addressOption(now, sf, o, left, room)
+	if o.Has&(wire.HasAddAddr|wire.HasRemoveAddr) != 0 {
+		sf.signalled++
+	}
 	if c.signals.waiting() {
 		c.again = true
 	}

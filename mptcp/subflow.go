@@ -51,6 +51,7 @@ type subflow struct {
 	lastRecv, lastData clock.Instant
 	ackOwed            bool // an ACK with news of the connection is owed
 
+	signalled     int         // segments that only carried an address, since the peer spoke
 	prio          signalState // MP_PRIO
 	failDSN       wire.DSN    // MP_FAIL
 	fail          signalState
@@ -148,6 +149,7 @@ func (c *Conn) linkChanged() {
 // segment takes a segment of this subflow from the wire.
 func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	sf.lastRecv = now
+	sf.signalled = 0
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
