@@ -198,7 +198,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 		if err == ErrAborted {
 			reason = wire.RstUnspecified
 		}
-		sf.abort(reason, text)
+		if sf != c.fastWait.path {
+			sf.abort(reason, text)
+		}
 	}
 	c.conclude(now, text)
 	c.notify(Failed | Finished | Readable | Writable)
@@ -208,7 +210,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
 	for _, sf := range c.subflows {
-		sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		if sf != c.fastWait.path {
+			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		}
 	}
 	c.rtxAt, c.closeAt = clock.Never, clock.Never
 	c.uncountEstablished()
@@ -217,36 +221,6 @@ func (c *Conn) conclude(now clock.Instant, text string) {
 	c.tellPM(now, pm.Event{Kind: pm.ConnClosed, Path: -1})
 	c.trace(now, trace.Event{Kind: trace.ConnClosed, Path: -1, Text: text})
 	c.again = true
-}
-
-// Abort ends the connection at once: MP_FASTCLOSE on the RST of every subflow, as
-// Linux does (RFC 8684, 3.5, option R), or RST for plain TCP.
-func (c *Conn) Abort() {
-	if c.done {
-		return
-	}
-	now := c.stack.now
-	if c.speech == multipath {
-		c.fastClosed = true
-		c.trace(now, trace.Event{Kind: trace.FastCloseSent, Path: -1})
-	}
-	c.fail(now, ErrAborted, "aborted")
-	c.stack.touch(c)
-}
-
-// handleFastClose acts on MP_FASTCLOSE on an ACK: "the receiving host [...]
-// answers with TCP RST on all subflows and closes"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.5). A wrong key has no effect.
-func (c *Conn) handleFastClose(now clock.Instant, key uint64) {
-	if key == c.localKey {
-		c.fastCloseReceived(now)
-	}
-}
-
-func (c *Conn) fastCloseReceived(now clock.Instant) {
-	c.stack.counters.MPTcpExtMPFastcloseRx++
-	c.trace(now, trace.Event{Kind: trace.FastCloseReceived, Path: -1})
-	c.fail(now, ErrReset, "mp_fastclose")
 }
 
 // reap deals with subflows whose TCP ended.

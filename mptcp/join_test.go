@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/wire"
 )
@@ -500,4 +501,67 @@ func TestManyAddresses(t *testing.T) {
 	if n := announced(); n != 3 {
 		t.Errorf("%d after timeouts", n)
 	}
+}
+
+// FCL-01 to FCL-04: with FastCloseACK the peer's RST is awaited; MP_FASTCLOSE is
+// repeated three times, a RTO apart, and ends as RST.
+func TestFastCloseACK(t *testing.T) {
+	host := scriptHost
+	host.Default.FastCloseACK = true
+	host.Default.TCP.RTOMin = time.Second
+	begin := func() (p *peer, x *side, c *Conn, key uint64) {
+		p = newPeer(t, host)
+		x, c, key = p.accepted(wire.CapSHA256)
+		y := p.joined(c, key, 3)
+		c.Abort()
+		if !c.Done() || c.Err() != ErrAborted {
+			t.Errorf("done %v err %v", c.Done(), c.Err())
+		}
+		for range 2 {
+			s := p.next()
+			fc := s.Options.Has&wire.HasFastClose != 0
+			if rst := s.Flags&wire.RST != 0; rst != (s.Dst == y.local) || rst == fc || fc && s.Options.FastClose != peerKey {
+				t.Errorf("%s", s.String())
+			}
+		}
+		p.quiet()
+		return p, x, c, key
+	}
+	t.Run("answered", func(t *testing.T) {
+		p, x, _, _ := begin()
+		x.put(wire.ACK, wire.Options{}, "data that nobody reads")
+		p.flush()
+		x.put(wire.RST|wire.ACK, wire.Options{}, "")
+		p.wait(time.Minute)
+		p.quiet()
+		if p.s.Deadline() != clock.Never {
+			t.Error("something is still awaited")
+		}
+	})
+	t.Run("crossing", func(t *testing.T) {
+		p, x, _, key := begin()
+		x.put(wire.ACK, wire.Options{Has: wire.HasFastClose, FastClose: key}, "")
+		if s := x.get(); s.Flags&wire.RST == 0 {
+			t.Errorf("no RST: %s", s.String())
+		}
+		p.wait(time.Minute)
+		p.quiet()
+	})
+	t.Run("unanswered", func(t *testing.T) {
+		p, x, _, _ := begin()
+		for range 3 {
+			p.wait(1001 * time.Millisecond)
+			if s := x.get(); s.Flags != wire.ACK || s.Options.Has&wire.HasFastClose == 0 {
+				t.Errorf("no MP_FASTCLOSE again: %s", s.String())
+			}
+			p.quiet()
+		}
+		p.wait(1001 * time.Millisecond)
+		if s := x.get(); s.Flags&wire.RST == 0 || s.Options.Has&wire.HasFastClose == 0 {
+			t.Errorf("no RST with MP_FASTCLOSE: %s", s.String())
+		}
+		p.wait(time.Minute)
+		p.quiet()
+		p.expectCounters(map[string]uint64{"MPFastcloseTx": 5})
+	})
 }

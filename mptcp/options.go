@@ -72,6 +72,10 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	d := &o.DSS
 	*d = wire.DSS{HasAck: true, Ack64: true, DataAck: c.dataAck()}
 	switch {
+	case n == 0 && c.fastWait.path == sf:
+		o.Has |= wire.HasFastClose
+		o.FastClose = c.remoteKey
+		c.stack.counters.MPTcpExtMPFastcloseTx++
 	case n > 0:
 		if m := sf.tx.at(ssn); m != nil {
 			sf.mappingOption(now, d, m)
@@ -229,7 +233,7 @@ func (sf *subflow) handleSignals(now clock.Instant, s *wire.Segment) error {
 		sf.ackOwed = true // the fourth ACK was lost
 	}
 	if o.Has&wire.HasFastClose != 0 {
-		c.handleFastClose(now, o.FastClose)
+		c.handleFastClose(now, sf, o.FastClose)
 		if c.err != nil {
 			return nil
 		}
