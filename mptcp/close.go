@@ -42,9 +42,10 @@ func (c *Conn) dataFINDue() bool {
 	return c.send.closed && c.send.nxt == c.send.end && !c.writeEnded
 }
 
-// finOption writes a DATA_FIN of its own: "if there is no data to send [...] the
-// DATA_FIN [...] has [...] subflow sequence number of 0 and a Data-Level Length
-// of 1" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
+// finOption writes a DATA_FIN of its own: "when the DATA_FIN is not attached to a
+// TCP segment containing data, the DSS MUST have a subflow sequence number of 0, a
+// Data-Level Length of 1, and the data sequence number that corresponds with the
+// DATA_FIN itself" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
 func (c *Conn) finOption(now clock.Instant, d *wire.DSS) {
 	c.finGoes(now)
 	d.HasMap, d.DSN64, d.DSN, d.SSN, d.DataLen, d.DataFIN = true, true, c.sndBase.Add(int(c.send.end)), 0, 1, true

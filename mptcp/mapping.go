@@ -209,8 +209,8 @@ type rcvMap struct {
 func (m *rcvMap) end() uint64 { return m.ssn + m.n }
 
 // addMapping registers the mapping of a DSS. The same again is ignored; one that
-// overlaps must agree: "the mapping, once declared, MUST NOT be changed"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// overlaps must agree: "A sender MUST NOT change this mapping after it has been
+// declared" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 	c, r := sf.conn, &sf.rx
 	// "If a checksum is not present when its use has been negotiated, the

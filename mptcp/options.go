@@ -91,8 +91,8 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 // joining reports whether the MP_JOIN handshake of the subflow is not done.
 func (sf *subflow) joining() bool { return sf.join && sf.stage != open && !sf.isEstablished }
 
-// mappingOption writes mapping m into d: the same each time, "mappings, once
-// declared, MUST NOT be changed" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// mappingOption writes mapping m into d, the same each time: "A sender MUST NOT
+// change this mapping after it has been declared" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
 	c := sf.conn
 	d.HasMap, d.DSN64 = true, true
@@ -117,7 +117,8 @@ func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
 }
 
 // capableOptions adds MP_CAPABLE in its third form, with the data-level length on
-// a segment with data: LC-02, "the MP_CAPABLE option on the first data segment"
+// a segment with data: "Conveying the keys on the first data packet allows the TCP
+// reliability mechanisms to ensure that the packet is successfully delivered."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (sf *subflow) capableOptions(o *wire.Options, ssn wire.Seq, n int) {
 	c := sf.conn
@@ -145,7 +146,8 @@ func (sf *subflow) lastOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq,
 	}
 	if n > 0 && sf.tx.announceInfinite && sf.tx.pos(ssn) == sf.tx.infSSN {
 		o.Has |= wire.HasDSS
-		// "a Data-Level Length of 0 signals an infinite mapping", checksum 0
+		// An infinite mapping: "This is achieved by setting the Data-Level Length
+		// field of the DSS option to the reserved value of 0." Its checksum is 0
 		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 		o.DSS = wire.DSS{HasMap: true, DSN64: true, DSN: c.sndBase.Add(int(sf.tx.infOff)), SSN: wire.Seq(sf.tx.infSSN), HasChecksum: c.checksum}
 	}
@@ -263,8 +265,9 @@ func (sf *subflow) handleSignals(now clock.Instant, s *wire.Segment) error {
 func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 	c, d := sf.conn, &s.Options.DSS
 	if d.HasAck {
-		// "a host MUST NOT use the [window] unless [...] the segment contains a
-		// DSS option with a Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+		// "an implementation MUST NOT use the RCV.WND field of a TCP segment at the
+		// connection level if it does not also carry a DSS option with a Data ACK
+		// field" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 		c.dataAcked(now, sf, expand(d.DataAck, d.Ack64, c.sndBase.Add(int(c.send.una))), sf.window(s))
 	}
 	if !d.HasMap {
@@ -274,8 +277,10 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 }
 
 // expand returns the 64-bit number whose low half was received and that is
-// nearest to near: "an implementation MUST [...] upgrade [...] when a wrap is
-// [...] detected" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// nearest to near: "Implementations MUST accept a 32-bit DSN and implicitly
+// promote it to a 64-bit quantity by incrementing the upper 32 bits of the sequence
+// number each time the lower 32 bits wrap."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func expand(v wire.DSN, full bool, near wire.DSN) wire.DSN {
 	if full {
 		return v

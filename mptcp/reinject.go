@@ -23,9 +23,10 @@ func (q *reinjectQueue) len() int             { return int(q.set.Count()) }
 
 func (q *reinjectQueue) head() (window.Range, bool) { return q.set.Next(0) }
 
-// requeue queues what is under way on sf and not DATA_ACKed: "data [...] may be
-// retransmitted on another subflow" while "the original [...] MUST still be
-// [delivered] on the original subflow"
+// requeue queues what is under way on sf and not DATA_ACKed: "The Data
+// Sequence Mapping allows senders to resend data with the same data sequence number
+// on a different subflow. When doing this, a host MUST still retransmit the original
+// data on the original subflow"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6).
 func (c *Conn) requeue(sf *subflow) {
 	if c.speech != multipath || c.done {

@@ -275,9 +275,11 @@ func (sf *subflow) failOption(now clock.Instant, o *wire.Options) {
 }
 
 // handleAddAddr takes ADD_ADDR: an echo ends our repetitions, an address is
-// echoed and goes to the path manager. "If the [HMAC] does not match, the host
-// SHOULD silently ignore [the option]"; without port the peer "uses the same port
-// as [...] the subflow on which the ADD_ADDR signal was sent"
+// echoed and goes to the path manager. "If a host receives an ADD_ADDR option for
+// which it cannot validate the HMAC, it SHOULD silently ignore the option."; "If no
+// port is specified, MPTCP SHOULD attempt to connect to the specified address on the
+// same port as the port that is already in use by the subflow on which the ADD_ADDR
+// signal was sent"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
 func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	addr := netip.AddrPortFrom(a.Addr, a.Port)

@@ -156,8 +156,9 @@ func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	sf.tcp.Segment(now, s)
 }
 
-// noteSYN remembers the shift of the windows to come: "the window field in a SYN
-// segment itself is never scaled" (RFC 7323, 2.2).
+// noteSYN remembers the shift of the windows to come: "The window field in a
+// segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled."
+// (https://www.rfc-editor.org/rfc/rfc7323#section-2.2).
 func (sf *subflow) noteSYN(s *wire.Segment) {
 	sf.wscale = 0
 	if s.Options.Has&wire.HasWScale != 0 && !sf.conn.cfg.TCP.NoWindowScaling {
