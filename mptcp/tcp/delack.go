@@ -18,6 +18,16 @@ func (c *Conn) AckNow() {
 	}
 }
 
+// Probe makes a segment go out that the peer has to answer, with what it has to
+// say of windows in the upper's options. A connection that probes by itself, for
+// its window is shut, or that waits for an ACK anyway does not.
+func (c *Conn) Probe() {
+	if c.sendsData() && c.board.packets == 0 && c.sndNxt.Less(c.SndWndEnd()) {
+		c.owed.probe = true
+		c.probesOut++
+	}
+}
+
 // scheduleACK decides when the segment that receive has taken is acknowledged.
 //
 // "an ACK SHOULD be generated for at least every second full-sized segment, and
