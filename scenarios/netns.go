@@ -297,6 +297,16 @@ func (d *netnsDriver) now() clock.Instant { return d.lab.Now() }
 
 func (d *netnsDriver) do(name string, f func(now clock.Instant)) { d.hosts[name].do(f) }
 
+func (d *netnsDriver) change(name string, f func(now clock.Instant)) {
+	h := d.hosts[name]
+	h.do(func(now clock.Instant) {
+		f(now)
+		if h.ours != nil {
+			h.ours.node.Kick() // a pump runs its applications after each turn
+		}
+	})
+}
+
 // run sleeps until the lab's clock reaches until, while the hosts work, and looks
 // whether all that was built still stands.
 func (d *netnsDriver) run(ctx context.Context, until clock.Instant) error {

@@ -124,6 +124,7 @@ type Event struct {
 	Iface   string // HOST.LINK
 	IfaceUp *bool
 	Notice  bool
+	Noticed []pm.Endpoint // with notice: those that go, or that come back
 
 	Host           string
 	AddEndpoint    *pm.Endpoint

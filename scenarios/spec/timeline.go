@@ -170,7 +170,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 	now := map[string]*[2]topology.Behaviour{}
 	state := map[string]*pathManager{}
 	for _, h := range hosts {
-		state[h.Name] = &pathManager{slices.Clone(h.Endpoints), h.Limits}
+		state[h.Name] = &pathManager{endpoints: slices.Clone(h.Endpoints), limits: h.Limits}
 	}
 	names := map[string]bool{}
 	var out []Event
@@ -184,8 +184,11 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 		case e.Link != "":
 			d.resolveLinkEvent(e, t, now, r)
 		case e.Iface != "":
-			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
+			n, ifc := findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
 			e.IfaceUp = e.state
+			if e.Notice && n != nil && ifc != nil && e.state != nil {
+				e.Noticed = state[n.Name].notice(ifc.Link, *e.state)
+			}
 		case e.Host != "":
 			resolveHostEvent(e, t, state, r)
 		case e.Workload != "" && !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload }):
@@ -238,6 +241,26 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 type pathManager struct {
 	endpoints []pm.Endpoint
 	limits    pm.Limits
+	noticed   []pm.Endpoint // that went with their interfaces
+}
+
+// notice returns the endpoints that go or come with an interface: those that it
+// has, and those that went with it.
+func (p *pathManager) notice(link string, up bool) (moved []pm.Endpoint) {
+	from, to := &p.endpoints, &p.noticed
+	if up {
+		from, to = to, from
+	}
+	var stay []pm.Endpoint
+	for _, e := range *from {
+		if e.Dev == link {
+			moved = append(moved, e)
+		} else {
+			stay = append(stay, e)
+		}
+	}
+	*from, *to = stay, append(slices.Clone(*to), moved...)
+	return moved
 }
 
 func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pathManager, r *decode.Report) {
