@@ -9,7 +9,8 @@ import (
 )
 
 // Table writes what a run gave for a terminal: a line a flow, what was skipped,
-// and the expectations with what was measured. It is plain text.
+// what a real-time run ran on, and the expectations with what was measured. It is
+// plain text.
 func Table(r *result.Result) string {
 	var b strings.Builder
 	writeFlows(&b, r)
@@ -24,6 +25,10 @@ func Table(r *result.Result) string {
 		if run.Error != "" {
 			fmt.Fprintf(&b, "broke    %s: %s\n", run.ID, run.Error)
 		}
+	}
+	if e := r.Environment; e != nil {
+		fmt.Fprintf(&b, "real time on Linux %s, %d CPUs; impairments by %s; CPU steal %.1f %%, wake-ups late by up to %.0f us in 99 of 100\n",
+			e.Kernel, e.CPUs, r.Impair, e.StealPercent, e.SchedDelayP99)
 	}
 	writeExpectations(&b, r)
 	return b.String()

@@ -47,6 +47,15 @@ expectations: 1 held, 1 failed
 	}
 }
 
+// A run in real time says what it ran on.
+func TestTableSaysWhatRealTimeRanOn(t *testing.T) {
+	r := &result.Result{Impair: "relay", Environment: &result.Environment{Kernel: "6.12.48", CPUs: 2, StealPercent: 0.25, SchedDelayP99: 1230}}
+	want := "real time on Linux 6.12.48, 2 CPUs; impairments by relay; CPU steal 0.2 %, wake-ups late by up to 1230 us in 99 of 100\n"
+	if got := Table(r); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
+	}
+}
+
 // Repetitions are told apart by their seeds, in both parts of the table.
 func TestTableNamesRepetitions(t *testing.T) {
 	held := []result.Expect{{That: "flow.get.intact == true", Measured: "true", Pass: true}}

@@ -84,13 +84,10 @@ func (x *experiment) applyLink(e *spec.Event) error {
 	return nil
 }
 
-// applyHost does all that an event says of a host's path manager, in the order in
-// which the file was checked.
+// applyHost makes all changes of an event, in the order in which the file's reader
+// made them.
 func (x *experiment) applyHost(e *spec.Event) error {
 	var errs []error
-	if e.SetLimits != nil {
-		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
-	}
 	if e.AddEndpoint != nil {
 		errs = append(errs, x.d.addEndpoint(e.Host, *e.AddEndpoint))
 	}
@@ -102,6 +99,9 @@ func (x *experiment) applyHost(e *spec.Event) error {
 	}
 	if e.FlushEndpoints {
 		errs = append(errs, x.d.flushEndpoints(e.Host))
+	}
+	if e.SetLimits != nil {
+		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
 	}
 	return errors.Join(errs...)
 }

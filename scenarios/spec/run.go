@@ -124,7 +124,7 @@ type Event struct {
 	Iface   string // HOST.LINK
 	IfaceUp *bool
 	Notice  bool
-	Noticed []pm.Endpoint // with notice: those that go, or that come back
+	Noticed []pm.Endpoint // with Notice: the endpoints that go, or come back, with the interface
 
 	Host           string
 	AddEndpoint    *pm.Endpoint

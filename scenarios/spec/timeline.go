@@ -170,7 +170,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 	now := map[string]*[2]topology.Behaviour{}
 	state := map[string]*pathManager{}
 	for _, h := range hosts {
-		state[h.Name] = &pathManager{endpoints: slices.Clone(h.Endpoints), limits: h.Limits}
+		state[h.Name] = &pathManager{slices.Clone(h.Endpoints), h.Limits, map[string][]pm.Endpoint{}}
 	}
 	names := map[string]bool{}
 	var out []Event
@@ -184,10 +184,11 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 		case e.Link != "":
 			d.resolveLinkEvent(e, t, now, r)
 		case e.Iface != "":
-			n, ifc := findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
+			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
 			e.IfaceUp = e.state
-			if e.Notice && n != nil && ifc != nil && e.state != nil {
-				e.Noticed = state[n.Name].notice(ifc.Link, *e.state)
+			host, link, _ := strings.Cut(e.Iface, ".")
+			if p := state[host]; e.Notice && p != nil && e.state != nil {
+				e.Noticed = p.notice(link, *e.state)
 			}
 		case e.Host != "":
 			resolveHostEvent(e, t, state, r)
@@ -241,26 +242,29 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 type pathManager struct {
 	endpoints []pm.Endpoint
 	limits    pm.Limits
-	noticed   []pm.Endpoint // that went with their interfaces
+	withdrawn map[string][]pm.Endpoint // by notice, of each link
 }
 
-// notice returns the endpoints that go or come with an interface: those that it
-// has, and those that went with it.
-func (p *pathManager) notice(link string, up bool) (moved []pm.Endpoint) {
-	from, to := &p.endpoints, &p.noticed
+// notice withdraws the endpoints that an interface has now, or brings back those
+// that went with it.
+func (p *pathManager) notice(link string, up bool) []pm.Endpoint {
 	if up {
-		from, to = to, from
+		back := p.withdrawn[link]
+		p.endpoints = append(slices.Clone(p.endpoints), back...)
+		delete(p.withdrawn, link)
+		return back
 	}
-	var stay []pm.Endpoint
-	for _, e := range *from {
+	var stay, gone []pm.Endpoint
+	for _, e := range p.endpoints {
 		if e.Dev == link {
-			moved = append(moved, e)
+			gone = append(gone, e)
 		} else {
 			stay = append(stay, e)
 		}
 	}
-	*from, *to = stay, append(slices.Clone(*to), moved...)
-	return moved
+	p.endpoints = stay
+	p.withdrawn[link] = append(p.withdrawn[link], gone...)
+	return gone
 }
 
 func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pathManager, r *decode.Report) {
