@@ -29,7 +29,7 @@ func (x *experiment) assemble() result.Run {
 	}
 	for _, h := range x.run.Hosts {
 		r.Stacks[h.Name] = string(h.Stack)
-		r.Settings[h.Name] = settings(h)
+		r.Settings[h.Name] = h.Settings.InForce(h.Stack)
 		r.CongestionControl[h.Name] = x.d.congestionControl(h.Name)
 		if err := x.d.counters(h.Name, func(string, uint64) {}); err != nil {
 			r.Degraded = append(r.Degraded, fmt.Sprintf("counters of %s: %v", h.Name, err))
@@ -248,16 +248,4 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 func span(m *workloads.Meter) float64 {
 	d, _ := m.Span()
 	return d.Seconds()
-}
-
-// settings are what a host's sockets were told, by the keys of the scenario file.
-func settings(h spec.Host) map[string]string {
-	m := map[string]string{}
-	for k, v := range h.Settings.MPTCP {
-		m["mptcp."+k] = v
-	}
-	for k, v := range h.Settings.TCP {
-		m["tcp."+k] = v
-	}
-	return m
 }
