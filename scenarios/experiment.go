@@ -181,7 +181,7 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	if onGrid {
 		x.writeSeries(s)
 		if x.sampled.gauges {
-			x.sampled.grid = append(x.sampled.grid, s)
+			x.sampled.grid = append(x.sampled.grid, s.gauges())
 		}
 	}
 }
