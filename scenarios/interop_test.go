@@ -185,6 +185,26 @@ func checkFlow(t *testing.T, run *result.Run, bytes uint64) {
 	}
 }
 
+// checkRetransmissions compares what the kernel says that it sent again with what
+// the packets show, where the kernel sends: within a tenth and five segments, since
+// the kernel counts segments, also short ones and those without payload.
+func checkRetransmissions(t *testing.T, run *result.Run) {
+	t.Helper()
+	sender := "server"
+	if run.Point["direction"] == "upload" {
+		sender = "client"
+	}
+	if run.Stacks[sender] != string(spec.StackKernelMPTCP) {
+		return
+	}
+	const mss = 1424 // 1500 less 20 (IP), 20 (TCP), 12 (timestamps) and 24 (a DSS as Linux sends it)
+	kernel := float64(run.Counters[sender]["TcpRetransSegs"])
+	seen := float64(run.Flows[0].Retransmitted) / mss
+	if slack := kernel/10 + 5; seen < kernel-slack || seen > kernel+slack {
+		t.Errorf("%s: the kernel sent %.0f segments again, the packets show %.1f", run.ID, kernel, seen)
+	}
+}
+
 // Against Linux, both ways round, in both directions, without and with loss.
 func TestInterop(t *testing.T) {
 	needKernelMPTCP(t)
@@ -197,6 +217,7 @@ func TestInterop(t *testing.T) {
 		checkFlow(t, run, 50e6)
 		lossless := run.Point["loss"] == "none"
 		checkAgreement(t, out, run, lossless, 0)
+		checkRetransmissions(t, run)
 		if f := run.Flows[0]; !lossless && f.Retransmitted < 250e3 {
 			t.Errorf("%s: %d bytes retransmitted: 1 %% of 50 MB were to be lost", run.ID, f.Retransmitted)
 		}

@@ -45,7 +45,11 @@ func needNamespaces(t *testing.T) {
 func needKernelMPTCP(t *testing.T) {
 	t.Helper()
 	needNamespaces(t)
-	if !netns.KernelMPTCP() {
+	switch {
+	case netns.KernelMPTCP():
+	case os.Getenv("MPTCPLAB_NETNS") == "required":
+		t.Fatal("MPTCPLAB_NETNS=required: this kernel has no MPTCP")
+	default:
 		t.Skip("SKIPPED: this kernel has no MPTCP to be compared with")
 	}
 }
