@@ -29,7 +29,7 @@ func (x *experiment) assemble() result.Run {
 	}
 	for _, h := range x.run.Hosts {
 		r.Stacks[h.Name] = string(h.Stack)
-		r.Settings[h.Name] = settings(h)
+		r.Settings[h.Name] = h.Settings.InForce(h.Stack)
 		r.CongestionControl[h.Name] = x.d.congestionControl(h.Name)
 		if err := x.d.counters(h.Name, func(string, uint64) {}); err != nil {
 			r.Degraded = append(r.Degraded, fmt.Sprintf("counters of %s: %v", h.Name, err))
@@ -38,11 +38,7 @@ func (x *experiment) assemble() result.Run {
 	r.Counters = x.readCounters()
 	for _, f := range x.flows {
 		for _, e := range f.ends() {
-			x.d.do(e.host, func(now clock.Instant) {
-				if e.meter.Finished == clock.Never {
-					e.gaps.cut(now)
-				}
-			})
+			x.d.do(e.host, func(now clock.Instant) { e.settle(now, true) })
 		}
 	}
 	x.sampled.last = x.snapshot(x.d.now())
@@ -122,9 +118,9 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 func (x *experiment) complete(f *flow) bool {
 	c, s := f.client.meter, f.server.meter
 	if q, ok := f.client.app.(*workloads.ExchangeClient); ok {
-		return len(q.ResponseTimes()) >= f.w.Count
+		return len(q.ResponseTimes()) >= q.Count // which a stop lowers
 	}
-	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes }
+	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes || f.stopped }
 	return c.EOF && s.EOF && whole(f.w.Upload, s.Read) && whole(f.w.Download, c.Read)
 }
 
@@ -210,6 +206,9 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 	var w *gapWindow
 	var d observe.Dir
 	for i, end := range f.ends() {
+		if !f.receives(end) {
+			continue
+		}
 		for j := range end.gaps.windows {
 			c := &end.gaps.windows[j]
 			if c.event == e.Name && c.met && (w == nil || c.gap() > w.gap()) {
@@ -228,11 +227,18 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 		if c.Flow != f.name {
 			continue
 		}
-		g, ok := c.LongestGap(d, w.from, min(w.to, c.LastProgress(d)))
-		if !ok {
+		until := min(w.to, c.LastProgress(d))
+		if w.open {
+			until = min(w.to, w.end)
+		}
+		g, ok := c.LongestGap(d, w.from, until)
+		if !ok { // nothing longer than what the observer remembers
+			g = observe.Gap{End: clock.Instant(c.GapResolution(d)), Ending: observe.Ending{By: -1}}
+		}
+		if ms(g.Duration()) < h.CaptureGapMS {
 			continue
 		}
-		h.CaptureGapMS = max(h.CaptureGapMS, ms(g.Duration()))
+		h.CaptureGapMS = ms(g.Duration())
 		x.explain(&h, f, c, d, w, g)
 	}
 	return h, true
@@ -242,16 +248,4 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 func span(m *workloads.Meter) float64 {
 	d, _ := m.Span()
 	return d.Seconds()
-}
-
-// settings are what a host's sockets were told, by the keys of the scenario file.
-func settings(h spec.Host) map[string]string {
-	m := map[string]string{}
-	for k, v := range h.Settings.MPTCP {
-		m["mptcp."+k] = v
-	}
-	for k, v := range h.Settings.TCP {
-		m["tcp."+k] = v
-	}
-	return m
 }

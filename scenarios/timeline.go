@@ -54,20 +54,14 @@ func (x *experiment) timeline() []action {
 // apply does what an event says.
 func (x *experiment) apply(e *spec.Event) error {
 	switch {
-	case e.Link != "" && e.Impair != nil:
-		if e.Ramp > 0 {
-			return nil // the ramp's own actions do it
-		}
-		x.impair[e.Link] = *e.Impair
-		return x.d.setImpairments(e.Link, *e.Impair)
-	case e.Link != "" && e.LinkUp != nil:
-		return x.d.setLinkUp(e.Link, *e.LinkUp)
+	case e.Link != "":
+		return x.applyLink(e)
 	case e.Iface != "":
 		return x.setIface(e)
 	case e.Workload != "":
 		for _, f := range x.flows {
 			if f.w.Name == e.Workload && e.Stop {
-				x.d.do(f.client.host, func(clock.Instant) { f.stop() })
+				x.stop(f)
 			}
 		}
 		return nil
@@ -75,6 +69,19 @@ func (x *experiment) apply(e *spec.Event) error {
 		return x.applyHost(e)
 	}
 	return nil // a mark
+}
+
+func (x *experiment) applyLink(e *spec.Event) error {
+	if e.Impair != nil && e.Ramp == 0 { // a ramp's own actions do it
+		x.impair[e.Link] = *e.Impair
+		if err := x.d.setImpairments(e.Link, *e.Impair); err != nil {
+			return err
+		}
+	}
+	if e.LinkUp != nil {
+		return x.d.setLinkUp(e.Link, *e.LinkUp)
+	}
+	return nil
 }
 
 // applyHost makes all changes of an event, in the order in which the file's reader
@@ -122,6 +129,16 @@ func (x *experiment) setIface(e *spec.Event) error {
 	return x.d.setIfaceUp(host, link, false)
 }
 
+// stop ends a flow: neither end begins anything new, what is under way arrives.
+func (x *experiment) stop(f *flow) {
+	f.stopped = true
+	for i, e := range f.ends() {
+		if f.stop[i] != nil {
+			x.d.change(e.host, func(clock.Instant) { f.stop[i]() })
+		}
+	}
+}
+
 // ramp changes the link in steps, linearly from what it is when the event comes
 // to what the event says.
 func (x *experiment) ramp(e *spec.Event) []action {
@@ -158,6 +175,9 @@ func describe(e *spec.Event) string {
 		s := e.Link + " changes"
 		if e.Impair[0].Blackhole && e.Impair[1].Blackhole {
 			s = e.Link + " goes silent"
+		}
+		if e.LinkUp != nil {
+			s += ", " + updown(*e.LinkUp)
 		}
 		if e.Ramp > 0 {
 			s += fmt.Sprintf(" over %v", e.Ramp)

@@ -92,6 +92,9 @@ func (c *Conn) LongestGap(d Dir, from, to clock.Instant) (Gap, bool) {
 	return c.Dirs[d].gaps.LongestGap(from, to)
 }
 
+// GapResolution returns the length up to which gaps have been forgotten.
+func (c *Conn) GapResolution(d Dir) time.Duration { return c.Dirs[d].gaps.Resolution() }
+
 // LastProgress returns when the last new in-order byte was acknowledged.
 func (c *Conn) LastProgress(d Dir) clock.Instant { return c.Dirs[d].gaps.Last() }
 
