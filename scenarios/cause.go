@@ -171,16 +171,12 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	if x.expired(f.ends()[d], w.start, w.end) {
 		return "rto"
 	}
-	// A kernel stack tells nobody of its timers. Old bytes that come again after
-	// more than the least RTO came by the timer.
-	if x.kernel(f.ends()[d].host) && g.How != observe.First && w.gap() >= rtoMin {
+	// A kernel stack tells nobody of its timers; the wire does.
+	if x.kernel(f.ends()[d].host) && g.TimedOut() {
 		return "rto"
 	}
 	return "none"
 }
-
-// rtoMin is Linux's TCP_RTO_MIN.
-const rtoMin = 200 * time.Millisecond
 
 func (x *experiment) kernel(host string) bool {
 	for _, h := range x.run.Hosts {
