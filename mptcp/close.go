@@ -1,6 +1,8 @@
 package mptcp
 
 import (
+	"time"
+
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/tcp"
@@ -141,6 +143,11 @@ func (c *Conn) closeWork(now clock.Instant) {
 	switch {
 	case closed && c.subflowsSettled():
 		c.finish(now, "data_fin")
+	case !closed && c.readClosed && c.writeEnded && c.alive():
+		// Nobody reads, and the peer may never end: as TCP's FIN-WAIT-2.
+		if c.closeAt == clock.Never {
+			c.closeAt = now.Add(or(c.cfg.TCP.FinTimeout, 60*time.Second))
+		}
 	case closed || c.alive():
 		c.closeAt = clock.Never
 	case !c.established:

@@ -265,6 +265,32 @@ func TestClientSYNRetries(t *testing.T) {
 	}
 }
 
+// The third ACK is lost and the second segment of data overtakes the first: no
+// reason to fall back.
+func TestServerDataOvertakes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+	x.put(wire.SYN, capable(wire.CapSHA256), "")
+	sa := x.get()
+	key := sa.Options.MPCapable.SenderKey
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	first := capable(wire.CapSHA256, peerKey, key)
+	first.MPCapable.HasDataLen, first.MPCapable.DataLen = true, 3
+	x.putAt(0, first, "abc")
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	c, ok := ln.Accept()
+	if !ok {
+		t.Fatal("nothing to accept")
+	}
+	if got := p.read(c); got != "abcdef" || c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+}
+
 // A segment for nobody is answered by RST, a RST by nothing.
 func TestNoListener(t *testing.T) {
 	p := newPeer(t, scriptHost)

@@ -153,7 +153,18 @@ func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
+	if sf.early(s) {
+		return
+	}
 	sf.tcp.Segment(now, s)
+}
+
+// early reports whether s, with a DSS, has overtaken the third ACK and the first
+// data with MP_CAPABLE, or those got lost. It is not the third packet, by which RFC
+// 8684, 3.1 decides, and is dropped: the peer sends it again behind the first.
+func (sf *subflow) early(s *wire.Segment) bool {
+	return !sf.join && !sf.active && sf.conn.speech == offered && sf.tcp.State() == tcp.StateSYNReceived &&
+		s.Options.Has&wire.HasDSS != 0 && s.Seq != sf.tcp.IRS().Add(1)
 }
 
 // noteSYN remembers the shift of the windows to come: "The window field in a
