@@ -29,6 +29,12 @@ timeline:
 // runText runs a scenario given as text.
 func runText(t *testing.T, text string) result.Run {
 	t.Helper()
+	return runFile(t, loadText(t, text), Options{Pcap: "none"}).Runs[0]
+}
+
+// loadText reads a scenario given as text.
+func loadText(t *testing.T, text string) *spec.File {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "text.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func runText(t *testing.T, text string) result.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runFile(t, f, Options{Pcap: "none"}).Runs[0]
+	return f
 }
 
 // Each cause of a gap is recognised for what it is.
