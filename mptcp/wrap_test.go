@@ -22,7 +22,9 @@ func TestSequenceWrap(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			w.link(0, func(p *pipe) { p.rate, p.queue, p.delay, p.loss = 1_250_000_000, 4_000_000, time.Millisecond, 1<<32/5000 })
+			w.link(0, func(p *pipe) {
+				p.rate, p.queue, p.delay, p.loss = 1_250_000_000, 4_000_000, time.Millisecond, 1<<32/5000
+			})
 			const n = 4_500_000_000
 			p := w.connect(1000, n, "10.0.1.1:0", "10.0.1.2:80")
 			p.finish(5 * time.Minute)
