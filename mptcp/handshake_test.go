@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -288,6 +289,36 @@ func TestServerDataOvertakes(t *testing.T) {
 	}
 	if got := p.read(c); got != "abcdef" || c.Info(p.now).Fallback {
 		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+}
+
+// A flood of SYNs costs bounded memory, and is over with its last timeout.
+func TestSYNFlood(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood := func(n int) {
+		for i := range n {
+			x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+			x.local = netip.AddrPortFrom(x.local.Addr(), uint16(10_000+i))
+			x.put(wire.SYN, capable(wire.CapSHA256), "")
+			p.out = p.out[:0]
+		}
+	}
+	flood(maxHalfOpen + 100)
+	if n := len(p.s.flows); n != maxHalfOpen {
+		t.Errorf("%d connections", n)
+	}
+	p.wait(2 * time.Minute)
+	if n := len(p.s.flows); n != 0 || ln.half != 0 {
+		t.Errorf("%d connections, %d handshakes", n, ln.half)
+	}
+	p.flush()
+	flood(1)
+	if len(p.s.flows) != 1 {
+		t.Error("no SYN is taken any more")
 	}
 }
 
