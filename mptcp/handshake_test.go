@@ -333,3 +333,25 @@ func TestNoListener(t *testing.T) {
 	x.put(wire.RST, wire.Options{}, "")
 	p.quiet()
 }
+
+// CAP-08: the third ACK is lost, and the client, which has nothing to send, has
+// ended its direction already: its DATA_FIN proves no key, and the repeated SYN/ACK
+// is answered with the keys again.
+func TestThirdACKLostBeforeDATAFIN(t *testing.T) {
+	w := newWorld(t, 1, acceptor(Config{}), acceptor(Config{}), 1)
+	dropped := false
+	w.pipes[0].filter = func(s *wire.Segment) bool {
+		if s.Flags&wire.SYN == 0 && !dropped {
+			dropped = true
+			return false
+		}
+		return true
+	}
+	p := w.connect(0, 100_000, "10.0.1.1:0", "10.0.1.2:80")
+	p.finish(time.Minute)
+	for _, a := range []*app{p.client, p.server} {
+		if in := a.c.Info(w.now); in.Fallback {
+			t.Errorf("fell back: %s", in.FallbackReason)
+		}
+	}
+}
