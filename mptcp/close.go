@@ -217,6 +217,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 // conclude ends the connection for everybody but its subflows' TIME-WAIT.
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
+	if c.listener != nil && !c.established {
+		c.listener.half--
+	}
 	for _, sf := range c.subflows {
 		if sf != c.fastWait.path {
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
