@@ -143,15 +143,16 @@ var signalCauses = map[observe.EventKind]string{
 // timer. A gap without any of them has no cause: it is how packets fell. Nor has
 // one that did not end.
 //
-// What was under way when a signal came still arrives, for up to a round trip:
-// the gap begins only then, and the signal lies before it.
+// What was under way when a signal came still arrives, for up to a round trip and
+// what queues have grown by since it was measured: the gap begins only then, and
+// the signal lies before it. An RTO without its variance is as far as that goes.
 func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap, took *observe.Subflow, rtt time.Duration) string {
 	if w.open {
 		return "none"
 	}
 	signal := ""
 	for _, e := range c.Events {
-		if e.At < max(w.from, w.start.Add(-rtt*3/2)) || e.At > w.end {
+		if e.At < max(w.from, w.start.Add(-rtt-rtoMin)) || e.At > w.end {
 			continue
 		}
 		switch name := signalCauses[e.Kind]; {

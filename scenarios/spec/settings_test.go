@@ -79,3 +79,19 @@ func TestSettingsInForce(t *testing.T) {
 		t.Errorf("sysctls %v", names)
 	}
 }
+
+// --only takes quantities in whatever unit they are written.
+func TestOnlyByQuantity(t *testing.T) {
+	text := base + "sweep: {rate: 10mbit..30mbit step 10mbit}\n"
+	for only, want := range map[string]int{"rate=20mbit": 1, "rate=20000kbit": 1, "rate=10mbit,0.02gbit": 2} {
+		f, err := Load(write(t, "s.yaml", text), Options{Only: []string{only}})
+		if err != nil {
+			t.Errorf("%s: %v", only, err)
+		} else if len(f.Runs) != want {
+			t.Errorf("%s: %d runs, want %d", only, len(f.Runs), want)
+		}
+	}
+	if _, err := Load(write(t, "s.yaml", text), Options{Only: []string{"rate=20MB"}}); err == nil {
+		t.Error("20MB is no rate of the sweep")
+	}
+}
