@@ -179,6 +179,9 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	return "none"
 }
 
+// rtoMin is Linux's TCP_RTO_MIN.
+const rtoMin = 200 * time.Millisecond
+
 func (x *experiment) kernel(host string) bool {
 	for _, h := range x.run.Hosts {
 		if h.Name == host {
