@@ -571,3 +571,20 @@ func TestFinTimeout(t *testing.T) {
 		t.Error("a direction that is open ended")
 	}
 }
+
+// LC-24: the peer closes the only subflow without DATA_FIN and opens no other: the
+// connection ends after CloseTimeout.
+func TestSubflowClosedWithoutDATAFIN(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	x.put(wire.FIN|wire.ACK, dataAck(key, 0), "")
+	p.flush()
+	p.wait(59 * time.Second)
+	if c.Done() {
+		t.Fatal("ended before CloseTimeout")
+	}
+	p.wait(2 * time.Second)
+	if !c.Done() || c.Err() != ErrTimedOut || len(p.s.flows) != 0 {
+		t.Errorf("done %v, err %v, %d flows", c.Done(), c.Err(), len(p.s.flows))
+	}
+}
