@@ -130,7 +130,11 @@ type owed struct {
 	tlp      bool // retransmit the last segment as a probe
 	dsacks   [4]span
 	numDSACK int
-	closed   bool // Event(Closed) has been said
+	// blocks are the SACK blocks, each by a number in it, that the pure ACKs owed
+	// begin with in turn: those from nextBlock to numBlocks.
+	blocks               [maxOwedACKs]wire.Seq
+	nextBlock, numBlocks int
+	closed               bool // Event(Closed) has been said
 }
 
 // counters are what Info shows and nothing here depends on.

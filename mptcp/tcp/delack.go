@@ -128,9 +128,13 @@ func (c *Conn) addSACK(o *wire.Options) {
 		c.owed.numDSACK--
 		add(d)
 		c.addEnclosing(d, add)
-	} else {
+	} else if room > 0 {
+		first := c.takeBlock()
+		if first.len() > 0 {
+			add(first)
+		}
 		for _, s := range c.recent {
-			if s.len() > 0 {
+			if s.len() > 0 && (first.len() == 0 || !s.touches(first)) {
 				add(s)
 			}
 		}
@@ -139,6 +143,21 @@ func (c *Conn) addSACK(o *wire.Options) {
 		o.Has |= wire.HasSACK
 		o.NumSACK = n
 	}
+}
+
+// takeBlock returns the block that holds the segment for which the next of the ACKs
+// is owed; an empty one if none is. Of several segments that arrived before an ACK
+// could go out, each is reported first once: beside a DSS and timestamps there is
+// room for one block only, and what is never reported the sender repeats.
+func (c *Conn) takeBlock() span {
+	for o := &c.owed; o.nextBlock < o.numBlocks; {
+		seq := o.blocks[o.nextBlock]
+		o.nextBlock++
+		if i := c.ranges.find(seq); i < len(c.ranges.spans) && c.ranges.spans[i].left.LessEq(seq) {
+			return c.ranges.spans[i]
+		}
+	}
+	return span{}
 }
 
 // addEnclosing adds the blocks that follow a D-SACK block: the one that holds
