@@ -28,7 +28,11 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	case c.speech == fallen:
 		sf.lastOptions(now, s, ssn, n)
 	}
-	return c.advertise()
+	unit := uint64(1)
+	if s.Flags&wire.SYN == 0 {
+		unit = uint64(sf.tcp.WindowUnit())
+	}
+	return c.advertise(unit)
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.
