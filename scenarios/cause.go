@@ -172,9 +172,9 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	if x.expired(f.ends()[d], w.start, w.end) {
 		return "rto"
 	}
-	// A kernel stack tells nobody of its timers. Old bytes that come again after
-	// more than the least RTO came by the timer.
-	if x.kernel(f.ends()[d].host) && g.How != observe.First && w.gap() >= rtoMin {
+	// A kernel stack tells nobody of its timers, but a fast retransmission follows
+	// on an ACK, a time-out on silence.
+	if x.kernel(f.ends()[d].host) && g.TimedOut() {
 		return "rto"
 	}
 	return "none"

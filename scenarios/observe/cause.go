@@ -31,8 +31,12 @@ func (c *Conn) Cause(d Dir, event clock.Instant, g Gap) string {
 			}
 		}
 	}
-	if min(g.Silence, g.Duration()) >= timeoutSilence {
+	if g.TimedOut() {
 		return "rto"
 	}
 	return "none"
 }
+
+// TimedOut reports whether a time-out ended the gap: data was sent again after a
+// silence that the gap is as long as.
+func (g Gap) TimedOut() bool { return min(g.Silence, g.Duration()) >= timeoutSilence }
