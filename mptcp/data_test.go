@@ -536,3 +536,38 @@ func TestDataBehindDATAFIN(t *testing.T) {
 		t.Errorf("no RST: %s", s.String())
 	}
 }
+
+// Close, and the peer acknowledges but never ends its direction: the connection
+// ends after FinTimeout with a fast close.
+func TestFinTimeout(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Close()
+	p.flush()
+	x.put(wire.ACK, dataAck(key, 1), "")
+	p.flush()
+	p.wait(59 * time.Second)
+	p.quiet()
+	if c.Done() {
+		t.Fatal("ended before FinTimeout")
+	}
+	p.wait(2 * time.Second)
+	if s := p.next(); s.Flags&wire.RST == 0 || s.Options.Has&wire.HasFastClose == 0 {
+		t.Errorf("no fast close: %s", s.String())
+	}
+	if !c.Done() || len(p.s.flows) != 0 {
+		t.Errorf("done %v, %d flows", c.Done(), len(p.s.flows))
+	}
+	// CloseWrite alone does not: the application may read for ever.
+	p = newPeer(t, scriptHost)
+	x, c, key = p.accepted(wire.CapSHA256)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	p.flush()
+	x.put(wire.ACK, dataAck(key, 1), "")
+	p.wait(time.Hour)
+	if c.Done() {
+		t.Error("a direction that is open ended")
+	}
+}

@@ -113,6 +113,10 @@ func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
 	if n > 0 {
 		return ssn == 1
 	}
+	if sf.keysOwed {
+		sf.keysOwed = false
+		return true
+	}
 	return sf.tcp.SndNxt() == 1 && s.Flags&wire.FIN == 0 && !sf.conn.dataFINDue()
 }
 

@@ -98,7 +98,10 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 	x.mu.Lock()
 	for _, conn := range x.obs.Conns() {
 		if conn.Flow == f.name {
-			sent += x.assembleConn(f, conn, &r)
+			if !conn.MPTCP() && f.asked(x.run) {
+				r.Fallback, r.FallbackReason = true, conn.Fallback
+			}
+			sent += conn.Report(&r)
 		}
 	}
 	x.mu.Unlock()
@@ -122,54 +125,6 @@ func (x *experiment) complete(f *flow) bool {
 	}
 	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes || f.stopped }
 	return c.EOF && s.EOF && whole(f.w.Upload, s.Read) && whole(f.w.Download, c.Read)
-}
-
-// assembleConn adds one connection as the wire showed it, and returns the payload
-// bytes that were sent.
-func (x *experiment) assembleConn(f *flow, c *observe.Conn, r *result.Flow) (sent uint64) {
-	if !c.MPTCP() && f.asked(x.run) {
-		r.Fallback, r.FallbackReason = true, c.Fallback
-	}
-	for _, sub := range c.Subflows {
-		if sub.Established == clock.Never {
-			continue
-		}
-		s := result.Subflow{ID: len(r.Subflows), Path: sub.Path, Client: sub.Client.String(), Server: sub.Server.String(),
-			Backup: sub.Backup, Established: sub.Established.Seconds()}
-		i := slices.IndexFunc(r.Paths, func(p result.Path) bool { return p.Name == sub.Path })
-		if i < 0 {
-			i = len(r.Paths)
-			r.Paths = append(r.Paths, result.Path{Name: sub.Path})
-		}
-		p := &r.Paths[i]
-		for d := range sub.Dirs {
-			n := &sub.Dirs[d]
-			s.BytesSent += n.Sent
-			s.Retransmitted += n.Retransmitted
-			s.Reinjected += n.Reinjected
-			p.Bytes += n.Received
-			p.Packets += n.PacketsReceived
-			if v := ms(n.MedianRTT()); n.Sent > 0 && v > p.SRTT {
-				p.SRTT = v
-			}
-		}
-		p.Retransmitted += s.Retransmitted
-		p.Reinjected += s.Reinjected
-		r.Retransmitted += s.Retransmitted
-		r.Reinjected += s.Reinjected
-		r.Subflows = append(r.Subflows, s)
-		sent += s.BytesSent
-	}
-	var all uint64
-	for _, p := range r.Paths {
-		all += p.Bytes
-	}
-	for i := range r.Paths {
-		if all > 0 {
-			r.Paths[i].Share = float64(r.Paths[i].Bytes) / float64(all)
-		}
-	}
-	return sent
 }
 
 func responses(times []time.Duration) *result.Responses {

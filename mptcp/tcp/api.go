@@ -42,6 +42,7 @@ type Config struct {
 	SYNRetries        int           // 0 is 6 (tcp_syn_retries); negative: none
 	SYNACKRetries     int           // 0 is 5
 	Retries2          int           // 0 is 15 (tcp_retries2)
+	NoIdleRestart     bool          // tcp_slow_start_after_idle=0: cwnd stays after idle times
 	NoSACK            bool
 	NoTimestamps      bool
 	NoWindowScaling   bool

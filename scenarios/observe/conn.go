@@ -50,7 +50,6 @@ type Conn struct {
 	Fallback string
 
 	obs       *Observer
-	sampled   clock.Instant
 	decided   bool // the three-way handshake is over
 	agreed    bool // MP_CAPABLE in SYN and SYN/ACK as the receivers saw them
 	confirmed bool // the server saw both keys, or data signals
