@@ -172,7 +172,8 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	if x.expired(f.ends()[d], w.start, w.end) {
 		return "rto"
 	}
-	// A kernel stack tells nobody of its timers; the wire does.
+	// A kernel stack tells nobody of its timers, but a fast retransmission follows
+	// on an ACK, a time-out on silence.
 	if x.kernel(f.ends()[d].host) && g.TimedOut() {
 		return "rto"
 	}
