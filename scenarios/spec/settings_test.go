@@ -19,7 +19,7 @@ func TestSettingsOfStacks(t *testing.T) {
 		{"tcp", "tcp: {syncookies: 2}", "not built yet"},
 		{"mptcp", "tcp: {moderate_rcvbuf: true}", "not built yet"},
 		{"mptcp", "tcp: {notsent_lowat: 16384}", "not built yet"},
-		{"mptcp", "tcp: {slow_start_after_idle: false}", "not built yet"},
+		{"mptcp", "tcp: {slow_start_after_idle: false}", ""},
 		{"mptcp", "tcp: {slow_start_after_idle: true}", ""},
 		{"mptcp", "mptcp: {blackhole_timeout: 1h}", "not built yet"},
 		{"mptcp", "mptcp: {blackhole_timeout: 0}", ""},
