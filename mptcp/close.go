@@ -157,10 +157,11 @@ func (c *Conn) closeWork(now clock.Instant) {
 	}
 }
 
-// alive reports whether a subflow is left.
+// alive reports whether a subflow is left by which the peer can still end its
+// direction: one that it closed before its DATA_FIN is none.
 func (c *Conn) alive() bool {
 	for _, sf := range c.subflows {
-		if sf.stage != ended {
+		if sf.stage != ended && (!sf.finSeen || c.recv.finDone) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/wire"
 )
@@ -27,7 +28,11 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	case c.speech == fallen:
 		sf.lastOptions(now, s, ssn, n)
 	}
-	return c.advertise()
+	unit := uint64(1)
+	if s.Flags&wire.SYN == 0 {
+		unit = uint64(sf.tcp.WindowUnit())
+	}
+	return c.advertise(unit)
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.
@@ -204,15 +209,18 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 // capable. In the case of this occurring on an additional subflow (i.e., one
 // started with MP_JOIN), the host MUST close the subflow with a RST, which SHOULD
 // contain an MP_TCPRST option (Section 3.6) with a "Middlebox interference" reason
-// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). Other MPTCP options
-// show as well that the path lets them through.
+// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). A Data ACK shows that
+// the path lets them through also if nothing was sent on it; what acknowledges a FIN
+// may come from a host that has forgotten the connection already, as Linux's
+// TIME-WAIT.
 func (sf *subflow) checkJoined(s *wire.Segment) error {
-	switch o := &s.Options; {
-	case sf.tx.una <= 1:
-	case o.Has&wire.HasMPTCP == 0:
-		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
+	o, state := &s.Options, sf.tcp.State()
+	switch {
 	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
 		sf.proven = true
+	case sf.tx.una <= 1 || o.Has&wire.HasMPTCP != 0:
+	case state == tcp.StateEstablished || state == tcp.StateCloseWait:
+		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
 	}
 	return nil
 }
