@@ -44,7 +44,7 @@ func (k *Kernel) AddEndpoint(e Endpoint) (uint8, error) {
 	k.insert(e)
 	for _, c := range k.conns {
 		if e.Flags&Subflow != 0 && e.Addr == c.local.Addr() && c.mpcID == 0 {
-			c.mpcID, c.used[e.ID] = e.ID, true
+			c.mpcID, c.used[e.ID] = e.ID, c.initial()
 		}
 		k.work(c)
 	}

@@ -221,10 +221,20 @@ func (c *conn) id(e *Endpoint) uint8 {
 	return e.ID
 }
 
+// initial reports whether the initial subflow still exists.
+func (c *conn) initial() bool {
+	for i := range c.subflows {
+		if !c.subflows[i].join {
+			return true
+		}
+	}
+	return false
+}
+
 // connect opens subflows from e: to the initial address of the peer, or with
 // Fullmesh to all that are in use.
 func (k *Kernel) connect(c *conn, e *Endpoint) {
-	if !c.denyID0 && e.ID != c.mpcID && e.Addr.Is4() == c.remote.Addr().Is4() {
+	if !c.denyID0 && e.Addr.Is4() == c.remote.Addr().Is4() {
 		k.create(c, e.Addr, c.id(e), c.remote, 0, e.Flags&Backup != 0)
 	}
 	if e.Flags&Fullmesh == 0 {

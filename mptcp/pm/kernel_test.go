@@ -222,3 +222,21 @@ func TestEndpointCommands(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An endpoint with the initial address that is deleted, with the initial subflow,
+// and added again opens a subflow: its interface came back.
+func TestInitialEndpointComesBack(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 8}, first, second)
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 2})
+	if err := k.DeleteEndpoint(1); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "remove id 0", "destroy 0")
+	tell(t, k, Event{Kind: SubClosed, Path: 0, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80")})
+	if _, err := k.AddEndpoint(first); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "join 10.0.1.1 id 0 to 10.0.9.1:80 id 0")
+}
