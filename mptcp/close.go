@@ -18,6 +18,7 @@ func (c *Conn) endWriting() {
 		return
 	}
 	c.send.closed = true
+	c.closedLast = c.recv.finDone
 	c.send.pushAt, c.send.more = c.send.end, false
 	if c.established {
 		c.uncountEstablished()

@@ -53,6 +53,7 @@ type Conn struct {
 	reinject               reinjectQueue
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
+	closedLast             bool // our direction ended after the peer's
 	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab

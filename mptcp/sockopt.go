@@ -61,3 +61,30 @@ func (c *Conn) MSS() int {
 
 // Acceptable reports whether Accept would return a connection.
 func (l *Listener) Acceptable() bool { return l.backlog.len() > 0 }
+
+// CloseState names the state of the connection as ss -M shows it (RFC 8684,
+// appendix D).
+func (c *Conn) CloseState() string {
+	fin := c.recv.finDone
+	switch {
+	case c.done:
+		return "CLOSE"
+	case !c.established && c.server:
+		return "SYN-RECV"
+	case !c.established:
+		return "SYN-SENT"
+	case !c.send.closed && !fin:
+		return "ESTAB"
+	case !c.send.closed:
+		return "CLOSE-WAIT"
+	case !fin && !c.writeEnded:
+		return "FIN-WAIT-1"
+	case !fin:
+		return "FIN-WAIT-2"
+	case c.writeEnded:
+		return "TIME-WAIT"
+	case c.closedLast:
+		return "LAST-ACK"
+	}
+	return "CLOSING"
+}

@@ -159,7 +159,7 @@ func (l *lexer) scan() (token, error) {
 	case strings.HasPrefix(rest, "--") && len(rest) > 2 && isWord(rest[2]):
 		return token{kind: tokOption, text: l.take(span(rest, func(c byte) bool { return c > ' ' }))}, nil
 	}
-	if k, n := address(rest); n > 0 {
+	if k, n := ipAddress(rest); n > 0 {
 		return token{kind: k, text: l.take(n)}, nil
 	}
 	k, n := number(rest)
@@ -199,8 +199,8 @@ func number(s string) (kind, int) {
 // colons costs little.
 const maxAddress = 48
 
-// address returns kind and length of the IP address that s begins with.
-func address(s string) (kind, int) {
+// ipAddress returns kind and length of the IP address that s begins with.
+func ipAddress(s string) (kind, int) {
 	s = s[:min(len(s), maxAddress)]
 	n := span(s, func(c byte) bool { return isDigit(c) || c == '.' })
 	if strings.Count(s[:n], ".") == 3 {

@@ -70,6 +70,8 @@ const (
 	TCPUserTimeout = 18
 	TCPFastopen    = 23
 	TCPIsMPTCP     = 43
+
+	TCPFastopenConnect = 30
 )
 
 // What poll asks for and answers.

@@ -123,6 +123,8 @@ func (f *file) setTCP(name, v int) Errno {
 		f.cfg.TCP.KeepaliveInterval = time.Duration(v) * time.Second
 	case TCPKeepCnt:
 		f.cfg.TCP.KeepaliveProbes = v
+	case TCPFastopenConnect:
+		return EOPNOTSUPP
 	default:
 		return ENOPROTOOPT
 	}

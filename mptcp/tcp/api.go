@@ -48,6 +48,7 @@ type Config struct {
 	WScale            int           // shift to offer; 0 derives it from the receive buffer bound MaxWindow
 	MaxWindow         int           // largest receive window in bytes ever to advertise; 0 is 6 MiB
 	NoDelay           bool          // TCP_NODELAY
+	NoIdleRestart     bool          // tcp_slow_start_after_idle=0: cwnd stays after an idle time
 	KeepaliveIdle     time.Duration // 0: no keepalive
 	KeepaliveInterval time.Duration // 0 is 75 s
 	KeepaliveProbes   int           // 0 is 9
@@ -118,4 +119,8 @@ type Info struct {
 	LastDataSent    time.Duration // since
 	LastDataRecv    time.Duration
 	LastAckRecv     time.Duration
+
+	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling
+	SndWScale, RcvWScale uint8
+	AdvMSS               int
 }

@@ -143,7 +143,7 @@ func (c *Conn) sentSegment(now clock.Instant, n int) {
 // (https://www.rfc-editor.org/rfc/rfc5681#section-4.1); as RFC 2861 and Linux do
 // it, step by step.
 func (c *Conn) restartAfterIdle(now clock.Instant) {
-	if c.board.packets > 0 || c.flow.State != cc.Open {
+	if c.cfg.NoIdleRestart || c.board.packets > 0 || c.flow.State != cc.Open {
 		return
 	}
 	f := &c.flow
