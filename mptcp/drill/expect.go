@@ -80,6 +80,9 @@ func (r *run) expectPacket(e *Event, origin clock.Instant) error {
 		if err := r.onTime(l.at, win); err != nil {
 			return r.explain(p, f, l, win, err)
 		}
+		if p.Flags&(wire.SYN|wire.RST) == 0 {
+			f.open = true
+		}
 		r.current = f
 		r.bindEnds(p, f)
 		return nil

@@ -32,7 +32,7 @@ func (r *run) inject(p *Packet) error {
 
 // segment builds a TCP segment of the peer.
 func (r *run) segment(p *Packet, f *flow) ([]byte, error) {
-	if p.Flags&wire.SYN != 0 {
+	if p.Flags&wire.SYN != 0 && !f.open {
 		f.remISN = wire.Seq(p.Seq)
 		f.state = max(f.state, flowSYNReceived)
 	}
