@@ -15,7 +15,7 @@ type flow struct {
 	local, remote netip.AddrPort // the stack's end and the peer's; ports may be 0: unknown
 	locISN        wire.Seq       // the stack's
 	remISN        wire.Seq       // the peer's
-	open          bool // the stack knows the peer's number: a later SYN does not change it
+	open          bool           // the stack knows the peer's number: a later SYN does not change it
 	stamps        map[uint32]uint32
 	join          bool
 	locNonce      uint32
