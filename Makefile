@@ -38,9 +38,10 @@ test-netns-root:
 test-netns-user:
 	GO="$(GO)" NETNS="$(NETNS)" .ci/as-user
 
-test-vm: build
+# The encoder's round trip on real netem, and the demo, in virtual machines.
+test-vm:
 	MPTCPLAB_VM=required $(GO) test -count=1 -timeout 30m ./topology/vm
-	$(BIN) vm run --kernel 6.12 -- run scenarios/wifi-lte-handover.yaml --fabric netns --impair netem --out results/vm-6.12
+	MPTCPLAB_VM=required $(GO) test -count=1 -timeout 30m -v -run 'TestDemoInVM' ./cmd/mptcplab
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -43,9 +43,10 @@ func (c *Conn) dataFINDue() bool {
 	return c.send.closed && c.send.nxt == c.send.end && !c.writeEnded
 }
 
-// finOption writes a DATA_FIN of its own: "if there is no data to send [...] the
-// DATA_FIN [...] has [...] subflow sequence number of 0 and a Data-Level Length
-// of 1" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
+// finOption writes a DATA_FIN of its own: "when the DATA_FIN is not attached to a
+// TCP segment containing data, the DSS MUST have a subflow sequence number of 0, a
+// Data-Level Length of 1, and the data sequence number that corresponds with the
+// DATA_FIN itself" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
 func (c *Conn) finOption(now clock.Instant, d *wire.DSS) {
 	c.finGoes(now)
 	d.HasMap, d.DSN64, d.DSN, d.SSN, d.DataLen, d.DataFIN = true, true, c.sndBase.Add(int(c.send.end)), 0, 1, true
@@ -175,7 +176,7 @@ func (c *Conn) others(sf *subflow) bool {
 func (c *Conn) subflowsSettled() bool {
 	for _, sf := range c.subflows {
 		st := sf.tcp.State()
-		if sf.stage != ended && st != tcp.StateTimeWait && st != tcp.StateClosed && sf.rtos == 0 {
+		if sf.stage != ended && st != tcp.StateTimeWait && st != tcp.StateClosed && sf.rtos == 0 && sf.tcp.ProbesOut() == 0 {
 			return false
 		}
 	}
@@ -199,7 +200,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 		if err == ErrAborted {
 			reason = wire.RstUnspecified
 		}
-		sf.abort(reason, text)
+		if sf != c.fastWait.path {
+			sf.abort(reason, text)
+		}
 	}
 	c.conclude(now, text)
 	c.notify(Failed | Finished | Readable | Writable)
@@ -209,7 +212,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
 	for _, sf := range c.subflows {
-		sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		if sf != c.fastWait.path {
+			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		}
 	}
 	c.rtxAt, c.closeAt = clock.Never, clock.Never
 	c.uncountEstablished()
@@ -218,36 +223,6 @@ func (c *Conn) conclude(now clock.Instant, text string) {
 	c.tellPM(now, pm.Event{Kind: pm.ConnClosed, Path: -1})
 	c.trace(now, trace.Event{Kind: trace.ConnClosed, Path: -1, Text: text})
 	c.again = true
-}
-
-// Abort ends the connection at once: MP_FASTCLOSE on the RST of every subflow, as
-// Linux does (RFC 8684, 3.5, option R), or RST for plain TCP.
-func (c *Conn) Abort() {
-	if c.done {
-		return
-	}
-	now := c.stack.now
-	if c.speech == multipath {
-		c.fastClosed = true
-		c.trace(now, trace.Event{Kind: trace.FastCloseSent, Path: -1})
-	}
-	c.fail(now, ErrAborted, "aborted")
-	c.stack.touch(c)
-}
-
-// handleFastClose acts on MP_FASTCLOSE on an ACK: "the receiving host [...]
-// answers with TCP RST on all subflows and closes"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.5). A wrong key has no effect.
-func (c *Conn) handleFastClose(now clock.Instant, key uint64) {
-	if key == c.localKey {
-		c.fastCloseReceived(now)
-	}
-}
-
-func (c *Conn) fastCloseReceived(now clock.Instant) {
-	c.stack.counters.MPTcpExtMPFastcloseRx++
-	c.trace(now, trace.Event{Kind: trace.FastCloseReceived, Path: -1})
-	c.fail(now, ErrReset, "mp_fastclose")
 }
 
 // reap deals with subflows whose TCP ended.

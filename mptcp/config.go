@@ -17,11 +17,12 @@ type Config struct {
 
 	Scheduler                   string        // "" is minrtt
 	ChecksumEnabled             bool          // net.mptcp.checksum_enabled
+	FastCloseACK                bool          // Abort: MP_FASTCLOSE on an ACK (RFC 8684, 3.5, option A), not on RSTs as in Linux
 	DenyJoinInitial             bool          // allow_join_initial_addr_port=0: flag C
-	AddAddrTimeout              time.Duration // 0 is 120 s
+	AddAddrTimeout              time.Duration // 0 is 120 s; negative: none is sent again
 	CloseTimeout                time.Duration // 0 is 60 s
 	StaleLossCount              int           // 0 is 4
-	SYNRetriesBeforeTCPFallback int           // 0 is 2; negative: never
+	SYNRetriesBeforeTCPFallback int           // 0 is 2; negative: none, only the first SYN; 128 or more: all
 
 	SendBuffer    int // bytes; 0 grows by need to SendBufferMax
 	SendBufferMax int // bytes; 0 is 4 MiB (tcp_wmem)

@@ -59,6 +59,7 @@ type Conn struct {
 	counted, uncounted     bool // in MPCurrEstab
 	forgotten              bool
 	fastClosed             bool // MP_FASTCLOSE goes on every RST
+	fastWait               fastCloseWait
 
 	rtxAt    clock.Instant // connection-level retransmission
 	rtxTries uint

@@ -446,3 +446,93 @@ func echo4() []byte {
 	put(22, wire.Checksum(b[20:], 0))
 	return b
 }
+
+// GEN-03: a SYN in mid-life is answered by a challenge ACK (RFC 5961, 4.2) and
+// changes nothing, the scale of the peer's windows included.
+func TestStraySYN(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+	o := capable(wire.CapSHA256)
+	o.Has |= wire.HasWScale
+	o.WScale = 7
+	x.put(wire.SYN, o, "")
+	sa := x.get()
+	key := sa.Options.MPCapable.SenderKey
+	x.put(wire.ACK, capable(wire.CapSHA256, peerKey, key), "")
+	c, ok := ln.Accept()
+	if !ok {
+		t.Fatal("nothing to accept")
+	}
+	seq := x.seq
+	x.put(wire.SYN, wire.Options{}, "")
+	x.seq = seq
+	if s := x.get(); s.Flags != wire.ACK {
+		t.Fatalf("no challenge ACK: %s", s.String())
+	}
+	c.Write([]byte("abc"), false)
+	x.get()
+	x.put(wire.ACK, dataAck(key, 3), "")
+	if got := c.send.edge; got != 3+(65535<<7) {
+		t.Errorf("the peer's window ends at %d, want %d", got, 3+(65535<<7))
+	}
+}
+
+// FBK-08: what was under way behind the mapping that failed is acknowledged by
+// TCP and discarded by MPTCP: it goes out again, all of it.
+func TestFailWithDataUnderWay(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256 | wire.CapChecksum)
+	c.Write([]byte("abc"), false)
+	p.flush()
+	c.Write([]byte("def"), false)
+	p.flush()
+	c.Write([]byte("ghi"), false)
+	p.flush()
+	iss := c.subflows[0].tcp.ISS()
+	o := dataAck(key, 3)
+	o.Has |= wire.HasMPFail
+	o.MPFail = wire.IDSN(key).Add(4)
+	x.ack = iss.Add(7)
+	x.put(wire.ACK, o, "") // the second failed, the third is under way
+	x.ack = iss.Add(10)
+	x.put(wire.ACK, dataAck(key, 3), "")
+	if n := c.Info(p.now).BytesAcked; n != 3 {
+		t.Errorf("%d bytes acknowledged, want 3", n)
+	}
+	got := ""
+	for p.drain(); len(p.out) > 0; {
+		s := p.next()
+		if s.Seq == iss.Add(10+len(got)) {
+			got += string(s.Payload)
+		}
+	}
+	if got != "defghi" {
+		t.Errorf("sent again: %q, want %q", got, "defghi")
+	}
+	x.ack = iss.Add(16)
+	x.put(wire.ACK, wire.Options{}, "")
+	if n := c.Info(p.now).BytesAcked; n != 9 {
+		t.Errorf("%d bytes acknowledged, want 9", n)
+	}
+}
+
+// Nothing comes behind a DATA_FIN.
+func TestDataBehindDATAFIN(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	o := mapped(key, 0, 0, 0, 4)
+	o.DSS.DataFIN = true
+	x.putAt(0, o, "abc")
+	p.flush()
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	if got := p.read(c); got != "abc" {
+		t.Errorf("read %q", got)
+	}
+	if s := p.next(); s.Flags&wire.RST == 0 {
+		t.Errorf("no RST: %s", s.String())
+	}
+}

@@ -33,8 +33,8 @@ func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
 	}
 }
 
-// reuse reports whether a SYN may take the place of a connection in TIME-WAIT: it
-// "has a sequence number larger than the last" (RFC 9293, 3.6.1).
+// reuse reports whether a SYN may take the place of a connection in TIME-WAIT: its
+// sequence number is larger than what that one has received (RFC 9293, 3.6.1).
 func (s *Stack) reuse(sf *subflow, seg *wire.Segment) bool {
 	if sf.tcp.State() != tcp.StateTimeWait || seg.Flags&(wire.SYN|wire.ACK|wire.RST) != wire.SYN {
 		return false
@@ -49,9 +49,9 @@ func (s *Stack) reuse(sf *subflow, seg *wire.Segment) bool {
 
 // inputSYN opens a connection or a subflow.
 //
-// "The SYN with MP_JOIN is demultiplexed by its token": "the token [...] MUST be
-// used for demultiplexing" and not the port
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+// "Demultiplexing subflow SYNs MUST be done using the token; this is unlike
+// traditional TCP, where the destination port is used for demultiplexing SYN
+// packets." (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment) {
 	if seg.Options.Has&wire.HasMPJoin != 0 && seg.Options.MPJoin.Form == wire.JoinSYN {
 		s.inputJoin(now, seg)

@@ -56,7 +56,7 @@
 // # Files
 //
 // stack, demux, route, listen, ready, timer: the host. conn, handshake, join,
-// close, fallback, signal, endpoint: the life of a connection. subflow, options,
+// close, fastclose, fallback, signal, endpoint: the life of a connection. subflow, options,
 // output: between TCP and connection. send, schedule, reinject, mapping: the
 // sender. reassembly, window: the receiver. counters, info: what is shown.
 package mptcp

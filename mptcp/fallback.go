@@ -8,8 +8,8 @@ import (
 )
 
 // Fallback is a one-way door with many entrances: whoever finds one calls fall.
-// "Once fallback has occurred, the connection MUST NOT return to MPTCP"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+// "Once MPTCP falls back to regular TCP, it MUST NOT revert to MPTCP later in the
+// connection." (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 
 // reason is an entrance.
 type reason uint8
@@ -101,9 +101,11 @@ func (c *Conn) mayFall() bool { return !c.multi && !c.streaming() }
 // checkFirst judges segments on the first subflow until the peer has shown that
 // its DSS gets through.
 //
-// "If a sender [...] receives an ACK for data on the first subflow without DSS
-// [...] it MUST drop out of MPTCP mode back to regular TCP"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+// "If, however, an ACK is received for data (not just for the SYN) without a DSS
+// option containing a Data ACK, the sender determines that the path is not MPTCP
+// capable. [...] In the case of such an ACK being received on the first subflow
+// [...] the implementation MUST drop out of MPTCP mode and fall back to regular
+// TCP." (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
 	c := sf.conn
 	o := &s.Options
@@ -121,8 +123,9 @@ func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
 
 // handleFail acts on MP_FAIL: the peer found a checksum wrong.
 //
-// "the receiver of this option MUST [...] discard all data following the data
-// sequence number specified" and continues with an infinite mapping
+// "the receiver of an MP_FAIL MUST also respond with an MP_FAIL in the reverse
+// direction and entirely revert to a regular TCP session"; what follows the data
+// sequence number in it goes again, behind an infinite mapping
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 	c := sf.conn
@@ -140,6 +143,7 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 		off = c.send.una
 	}
 	c.send.nxt = off
+	sf.tx.discarded(off)
 	if c.send.finSent {
 		c.send.finSent = false
 	}
@@ -148,12 +152,14 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 	sf.tx.announceInfinite = true
 	c.stack.counters.MPTcpExtInfiniteMapTx++
 	c.fall(now, reasonMPFail)
+	c.streamAcked(now, off) // on the only subflow all before it has arrived
 }
 
 // checksumFailed acts on a mapping that starts at off and whose sum is wrong.
 //
-// "if the [...] subflow [...] is not the only one [...] the subflow MUST be
-// closed with RST and MP_FAIL"; with one subflow left MP_FAIL goes on the ACK
+// With several subflows "the affected subflow must be immediately closed with a RST
+// that includes an MP_FAIL option"; "when there is only one path, it will send back
+// an MP_FAIL option on the subflow-level ACK"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
 	c := sf.conn

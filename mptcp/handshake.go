@@ -31,7 +31,7 @@ func (c *Conn) negotiateSYN(seg *wire.Segment) {
 		c.fall(s.now, reasonCapableRefused)
 		return
 	}
-	// "If either host requires the use of checksums, checksums are used"
+	// "if either host requires the use of checksums, checksums MUST be used"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
 	c.denyJoin = o.Flags&wire.CapNoJoin != 0
@@ -40,13 +40,17 @@ func (c *Conn) negotiateSYN(seg *wire.Segment) {
 
 // acceptable checks version and flags of MP_CAPABLE.
 //
-// "If B is set to 1 and this is not understood, then the MP_CAPABLE in this SYN
-// MUST be silently ignored"; "If none of these flags are set, the MP_CAPABLE
-// option MUST be treated as invalid and ignored"
+// "If receiving a message with the "B" flag set to 1 and this is not understood,
+// then the MP_CAPABLE in this SYN MUST be silently ignored"; "If flag bits "D"
+// through "H" are all 0, the MP_CAPABLE option MUST be treated as invalid and
+// ignored"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func acceptable(o *wire.MPCapable) bool {
 	return o.Version >= version && o.Flags&wire.CapExtend == 0 && o.Flags&wire.CapSHA256 != 0
 }
+
+// neverFallBack and more SYNs with MP_CAPABLE are all SYNs, as in Linux.
+const neverFallBack = 128
 
 // capableFlags are ours: B is 0, H alone names the algorithm.
 func (c *Conn) capableFlags() wire.CapableFlags {
@@ -72,7 +76,7 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 		if c.speech != offered {
 			return
 		}
-		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit >= 0 && c.synsSent > 1+limit {
+		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit < neverFallBack && c.synsSent > 1+max(limit, 0) {
 			c.fall(now, reasonSYNUnanswered)
 			return
 		}
@@ -97,8 +101,8 @@ func (sf *subflow) handleSYNACK(now clock.Instant, s *wire.Segment) error {
 		return nil
 	}
 	o := &s.Options.MPCapable
-	// "If the SYN/ACK does not contain an MP_CAPABLE option [...] the session
-	// MUST operate as regular, single-path TCP"
+	// "If a SYN contains an MP_CAPABLE option but the SYN/ACK does not, [...] the
+	// MPTCP session MUST operate as a regular, single-path TCP session."
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 	if s.Options.Has&wire.HasMPCapable == 0 {
 		c.fall(now, reasonNoCapableInSYNACK)
@@ -129,8 +133,9 @@ func (c *Conn) learnKey(now clock.Instant, key uint64) {
 // handleThirdACK reads the first segment after our SYN/ACK: the third ACK, or
 // data that came in its stead.
 //
-// "If the third ACK does not contain an MP_CAPABLE option, [...] the session
-// MUST fall back" (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+// "If the third packet (the ACK) does not contain the MP_CAPABLE option, then the
+// session MUST fall back to operating as a regular, single-path TCP session."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	c := sf.conn
 	o := &s.Options.MPCapable
@@ -148,9 +153,9 @@ func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	c.confirm(now)
 }
 
-// handleCapableData registers the mapping of MP_CAPABLE with data: "the first
-// data segment [...] the MP_CAPABLE option with the Data-Level Length [...] is
-// semantically equivalent to the DSS option"
+// handleCapableData registers the mapping of MP_CAPABLE with data: "the data
+// parameters in an MP_CAPABLE are semantically equivalent to those in a DSS option
+// and can be used interchangeably"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (sf *subflow) handleCapableData(now clock.Instant, s *wire.Segment) error {
 	o := &s.Options.MPCapable
@@ -163,8 +168,9 @@ func (sf *subflow) handleCapableData(now clock.Instant, s *wire.Segment) error {
 }
 
 // confirm makes the connection fully established: the peer has shown that it has
-// our key. Joins are possible from now on: "a new subflow MUST NOT be [opened]
-// until a DSS option has been [received] on the path"
+// our key. Joins are possible from now on: "new subflows MUST NOT be
+// established [...] until a DSS option has been successfully received across the
+// path"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (c *Conn) confirm(now clock.Instant) {
 	if c.confirmed || c.speech != multipath {

@@ -242,6 +242,29 @@ func TestClientSYNUnanswered(t *testing.T) {
 	}
 }
 
+// syn_retrans_before_tcp_fallback: 0 means that the first retransmission has no
+// MPTCP option, 128 and more that all have.
+func TestClientSYNRetries(t *testing.T) {
+	for limit, with := range map[int]int{-1: 1, 1: 2, 0: 3, 128: 7} {
+		host := scriptHost
+		host.Default.SYNRetriesBeforeTCPFallback = limit
+		p := newPeer(t, host)
+		if _, err := p.s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80")); err != nil {
+			t.Fatal(err)
+		}
+		p.wait(3 * time.Minute)
+		n := 0
+		for len(p.out) > 0 {
+			if s := p.next(); s.Options.Has&wire.HasMPCapable != 0 {
+				n++
+			}
+		}
+		if n != with {
+			t.Errorf("limit %d: %d SYNs with MP_CAPABLE, want %d", limit, n, with)
+		}
+	}
+}
+
 // A segment for nobody is answered by RST, a RST by nothing.
 func TestNoListener(t *testing.T) {
 	p := newPeer(t, scriptHost)

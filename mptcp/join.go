@@ -79,8 +79,9 @@ func (c *Conn) nonce() uint32 {
 	return uint32(c.stack.draw("nonce", c.ordinal, c.nextDraw))
 }
 
-// localID returns the address id of one of our addresses: "the address [...] of
-// the initial subflow has Address ID 0"
+// localID returns the address id of one of our addresses: "The Address IDs of the
+// subflow used in the initial SYN exchange of the first subflow in the connection
+// are implicit and have the value zero."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 func (c *Conn) localID(a netip.Addr) uint8 {
 	if a == c.laddr.Addr() {
@@ -104,8 +105,10 @@ func (sf *subflow) joinSYNOptions(o *wire.Options) {
 	}
 }
 
-// handleJoinSYNACK checks the peer's HMAC: "If the HMAC is wrong or the MP_JOIN
-// is missing, the initiator MUST close the subflow with RST"
+// handleJoinSYNACK checks the peer's HMAC: "If the token is accepted at Host B but
+// the HMAC returned to Host A does not match the one expected, Host A MUST close the
+// subflow with a TCP RST."; "If the SYN/ACK as received at Host A does not have an
+// MP_JOIN option, Host A MUST close the subflow with a TCP RST."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 	c := sf.conn
@@ -149,7 +152,7 @@ func (sf *subflow) handleJoinACK(now clock.Instant, s *wire.Segment) error {
 	sf.requested = true
 	c.stack.counters.MPTcpExtMPJoinAckRx++
 	sf.openNow(now)
-	// "the receiver [...] MUST [...] trigger a TCP ACK": the fourth
+	// "receipt of this packet MUST trigger a regular TCP ACK in response": the fourth
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 	sf.ackOwed = true
 	c.again = true
@@ -166,8 +169,8 @@ func (sf *subflow) handleFourthACK(now clock.Instant, s *wire.Segment) error {
 	return nil
 }
 
-// confirmJoins repeats third ACKs: "the initiator MUST [...] retransmit the ACK
-// until it is acknowledged" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+// confirmJoins repeats third ACKs: "the packet MUST be retransmitted if this ACK is
+// not received" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 func (c *Conn) confirmJoins(now clock.Instant) {
 	for _, sf := range c.subflows {
 		if sf.joinAt > now {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/wire"
 )
@@ -390,10 +391,177 @@ func TestFastClose(t *testing.T) {
 	c.Abort()
 	for range 2 {
 		s := p.next()
-		if s.Flags&wire.RST == 0 || s.Options.Has&wire.HasFastClose == 0 || s.Options.FastClose != peerKey {
+		const both = wire.HasFastClose | wire.HasMPTCPRst // as Linux
+		if s.Flags&wire.RST == 0 || s.Options.Has&both != both || s.Options.FastClose != peerKey {
 			t.Errorf("no fast close: %s", s.String())
 		}
 	}
 	p.quiet()
-	p.expectCounters(map[string]uint64{"MPFastcloseTx": 2, "MPCurrEstab": 0})
+	p.expectCounters(map[string]uint64{"MPFastcloseTx": 2, "MPRstTx": 2, "MPCurrEstab": 0})
+}
+
+// FBK-03, FBK-04: data on a joined subflow is acknowledged by a segment without
+// options: the path is not MPTCP capable.
+func TestJoinOptionsStripped(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	prio := dataAck(key, 0)
+	prio.Has |= wire.HasMPPrio
+	prio.MPPrio.Backup = true
+	x.put(wire.ACK, prio, "")
+	c.Write([]byte("data"), false)
+	if s := y.get(); string(s.Payload) != "data" {
+		t.Fatalf("no data on the joined subflow: %s", s.String())
+	}
+	y.put(wire.ACK, wire.Options{}, "")
+	s := y.get()
+	if s.Flags&wire.RST == 0 || s.Options.Has&wire.HasMPTCPRst == 0 || s.Options.MPTCPRst.Reason != wire.RstMiddlebox {
+		t.Fatalf("no RST: %s", s.String())
+	}
+	p.wait(time.Second)
+	if s := x.get(); string(s.Payload) != "data" {
+		t.Errorf("the data does not go to the other subflow: %s", s.String())
+	}
+}
+
+// An address that does not fit beside a DSS goes without; what the DSS would have
+// said is said by the next ACK. One that never fits makes no noise.
+func TestAddAddrIPv6(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+	ts := func(o wire.Options, n uint32) wire.Options {
+		o.Has |= wire.HasTimestamps
+		o.TSVal = n
+		return o
+	}
+	x.put(wire.SYN, ts(capable(wire.CapSHA256), 1), "")
+	sa := x.get()
+	key := sa.Options.MPCapable.SenderKey
+	x.put(wire.ACK, ts(capable(wire.CapSHA256, peerKey, key), 2), "")
+	c, ok := ln.Accept()
+	if !ok {
+		t.Fatal("nothing to accept")
+	}
+	p.flush()
+	if _, err := p.s.AddEndpoint(p.now, pm.Endpoint{Addr: addr("fd00:2::1"), Flags: pm.Signal}); err != nil {
+		t.Fatal(err)
+	}
+	x.put(wire.ACK, ts(mapped(key, 0, 0, 0, 3), 3), "abc")
+	var announced, acked bool
+	for len(p.out) > 0 {
+		s := p.next()
+		announced = announced || s.Options.Has&wire.HasAddAddr != 0
+		acked = acked || s.Options.Has&wire.HasDSS != 0 && s.Options.DSS.DataAck == wire.IDSN(peerKey).Add(4)
+	}
+	if !announced || !acked {
+		t.Errorf("ADD_ADDR %v, DATA_ACK %v", announced, acked)
+	}
+	if _, err := p.s.AddEndpoint(p.now, pm.Endpoint{Addr: addr("fd00:2::1"), Port: 99, Flags: pm.Signal}); err != nil {
+		t.Fatal(err)
+	}
+	p.flush()
+	c.CloseWrite()
+	p.flush()
+	if n := c.signals.waiting(); n {
+		t.Error("what never fits waits for ever")
+	}
+}
+
+// GEN-02: no more than two ACKs in a row that only carry addresses, until the peer
+// speaks or a retransmission timeout has passed.
+func TestManyAddresses(t *testing.T) {
+	host := scriptHost
+	for i := range 7 {
+		host.Endpoints = append(host.Endpoints, pm.Endpoint{Addr: addr("10.0.9.1"), Flags: pm.Signal})
+		host.Endpoints[i].Addr = netip.AddrFrom4([4]byte{10, 0, 9, byte(i)})
+	}
+	p := newPeer(t, host)
+	x, _, key := p.accepted(wire.CapSHA256)
+	announced := func() (n int) {
+		for p.drain(); len(p.out) > 0; {
+			if s := p.next(); s.Options.Has&wire.HasAddAddr != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := announced(); n != 2 {
+		t.Errorf("%d in a row", n)
+	}
+	x.put(wire.ACK, dataAck(key, 0), "")
+	if n := announced(); n != 2 {
+		t.Errorf("%d after the peer spoke", n)
+	}
+	p.wait(900 * time.Millisecond)
+	if n := announced(); n != 3 {
+		t.Errorf("%d after timeouts", n)
+	}
+}
+
+// FCL-01 to FCL-04: with FastCloseACK the peer's RST is awaited; MP_FASTCLOSE is
+// repeated three times, a RTO apart, and ends as RST.
+func TestFastCloseACK(t *testing.T) {
+	host := scriptHost
+	host.Default.FastCloseACK = true
+	host.Default.TCP.RTOMin = time.Second
+	begin := func() (p *peer, x *side, c *Conn, key uint64) {
+		p = newPeer(t, host)
+		x, c, key = p.accepted(wire.CapSHA256)
+		y := p.joined(c, key, 3)
+		c.Abort()
+		if !c.Done() || c.Err() != ErrAborted {
+			t.Errorf("done %v err %v", c.Done(), c.Err())
+		}
+		for range 2 {
+			s := p.next()
+			fc := s.Options.Has&wire.HasFastClose != 0
+			if rst := s.Flags&wire.RST != 0; rst != (s.Dst == y.local) || rst == fc || fc && s.Options.FastClose != peerKey {
+				t.Errorf("%s", s.String())
+			}
+		}
+		p.quiet()
+		return p, x, c, key
+	}
+	t.Run("answered", func(t *testing.T) {
+		p, x, _, _ := begin()
+		x.put(wire.ACK, wire.Options{}, "data that nobody reads")
+		p.flush()
+		x.put(wire.RST|wire.ACK, wire.Options{}, "")
+		p.wait(time.Minute)
+		p.quiet()
+		if p.s.Deadline() != clock.Never {
+			t.Error("something is still awaited")
+		}
+	})
+	t.Run("crossing", func(t *testing.T) {
+		p, x, _, key := begin()
+		x.put(wire.ACK, wire.Options{Has: wire.HasFastClose, FastClose: key}, "")
+		if s := x.get(); s.Flags&wire.RST == 0 {
+			t.Errorf("no RST: %s", s.String())
+		}
+		p.wait(time.Minute)
+		p.quiet()
+	})
+	t.Run("unanswered", func(t *testing.T) {
+		p, x, _, _ := begin()
+		for range 3 {
+			p.wait(1001 * time.Millisecond)
+			if s := x.get(); s.Flags != wire.ACK || s.Options.Has&wire.HasFastClose == 0 {
+				t.Errorf("no MP_FASTCLOSE again: %s", s.String())
+			}
+			p.quiet()
+		}
+		p.wait(1001 * time.Millisecond)
+		if s := x.get(); s.Flags&wire.RST == 0 || s.Options.Has&wire.HasFastClose == 0 {
+			t.Errorf("no RST with MP_FASTCLOSE: %s", s.String())
+		}
+		p.wait(time.Minute)
+		p.quiet()
+		p.expectCounters(map[string]uint64{"MPFastcloseTx": 5})
+	})
 }

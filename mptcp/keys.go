@@ -54,9 +54,9 @@ func (s *Stack) tsOffset(local, remote netip.AddrPort) uint32 {
 
 // newKey draws c's key and enters its token.
 //
-// "An implementation SHOULD check its list of connection tokens to ensure there
-// is no collision before sending its key, and if there is one, then it should
-// generate a new key" (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
+// "an implementation SHOULD check its list of connection tokens to ensure that there
+// is no collision before sending its key, and if there is, then it should generate
+// a new key" (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (s *Stack) newKey(c *Conn) {
 	for try := uint32(0); ; try++ {
 		key := s.draw("key", c.ordinal, try)

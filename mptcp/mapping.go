@@ -17,6 +17,7 @@ type sndMap struct {
 	csum     uint16
 	fin      bool   // DATA_FIN follows the last byte
 	push     bool   // PSH on the last segment
+	void     bool   // MP_FAIL: the peer discards its bytes, whatever its TCP acknowledges
 	queued   bool   // its bytes were queued for reinjection
 	own      []byte // copied: the connection's ring has moved on
 }
@@ -92,6 +93,15 @@ func (t *sendSide) lowest(limit uint64) uint64 {
 	return limit
 }
 
+// discarded notes that the peer drops everything from off on.
+func (t *sendSide) discarded(off uint64) {
+	maps := t.maps.all()
+	for i := range maps {
+		m := &maps[i]
+		m.void = m.off+uint64(m.n) > off
+	}
+}
+
 // carries reports whether the byte at off is under way on the subflow.
 func (t *sendSide) carries(off uint64) bool {
 	for i := range t.maps.all() {
@@ -158,7 +168,7 @@ func (sf *subflow) Acked(now clock.Instant, una wire.Seq) {
 			break
 		}
 		sf.dropFront(&m)
-		if c.streaming() {
+		if c.streaming() && !m.void {
 			c.streamAcked(now, m.off+uint64(m.n))
 		}
 	}
@@ -199,8 +209,8 @@ type rcvMap struct {
 func (m *rcvMap) end() uint64 { return m.ssn + m.n }
 
 // addMapping registers the mapping of a DSS. The same again is ignored; one that
-// overlaps must agree: "the mapping, once declared, MUST NOT be changed"
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// overlaps must agree: "A sender MUST NOT change this mapping after it has been
+// declared" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 	c, r := sf.conn, &sf.rx
 	// "If a checksum is not present when its use has been negotiated, the
@@ -228,6 +238,9 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 			sf.ackOwed = true
 			return nil // a DATA_FIN of its own: SSN 0
 		}
+	}
+	if w := &c.recv; w.hasFIN && m.off+m.n > w.fin {
+		return sf.resetError(wire.RstMPTCP, "data behind DATA_FIN")
 	}
 	return sf.insertMapping(m)
 }

@@ -37,7 +37,8 @@ func (sf *subflow) resetOptions(now clock.Instant, s *wire.Segment) {
 		o.Has |= wire.HasFastClose
 		o.FastClose = c.remoteKey
 		c.stack.counters.MPTcpExtMPFastcloseTx++
-	} else if sf.reset {
+	}
+	if sf.reset { // also beside MP_FASTCLOSE, as Linux does
 		o.Has |= wire.HasMPTCPRst
 		o.MPTCPRst = sf.rst
 		c.stack.counters.MPTcpExtMPRstTx++
@@ -71,6 +72,10 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	d := &o.DSS
 	*d = wire.DSS{HasAck: true, Ack64: true, DataAck: c.dataAck()}
 	switch {
+	case n == 0 && c.fastWait.path == sf:
+		o.Has |= wire.HasFastClose
+		o.FastClose = c.remoteKey
+		c.stack.counters.MPTcpExtMPFastcloseTx++
 	case n > 0:
 		if m := sf.tx.at(ssn); m != nil {
 			sf.mappingOption(now, d, m)
@@ -86,8 +91,8 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 // joining reports whether the MP_JOIN handshake of the subflow is not done.
 func (sf *subflow) joining() bool { return sf.join && sf.stage != open && !sf.isEstablished }
 
-// mappingOption writes mapping m into d: the same each time, "mappings, once
-// declared, MUST NOT be changed" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// mappingOption writes mapping m into d, the same each time: "A sender MUST NOT
+// change this mapping after it has been declared" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
 	c := sf.conn
 	d.HasMap, d.DSN64 = true, true
@@ -112,7 +117,8 @@ func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
 }
 
 // capableOptions adds MP_CAPABLE in its third form, with the data-level length on
-// a segment with data: LC-02, "the MP_CAPABLE option on the first data segment"
+// a segment with data: "Conveying the keys on the first data packet allows the TCP
+// reliability mechanisms to ensure that the packet is successfully delivered."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func (sf *subflow) capableOptions(o *wire.Options, ssn wire.Seq, n int) {
 	c := sf.conn
@@ -140,7 +146,8 @@ func (sf *subflow) lastOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq,
 	}
 	if n > 0 && sf.tx.announceInfinite && sf.tx.pos(ssn) == sf.tx.infSSN {
 		o.Has |= wire.HasDSS
-		// "a Data-Level Length of 0 signals an infinite mapping", checksum 0
+		// An infinite mapping: "This is achieved by setting the Data-Level Length
+		// field of the DSS option to the reserved value of 0." Its checksum is 0
 		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
 		o.DSS = wire.DSS{HasMap: true, DSN64: true, DSN: c.sndBase.Add(int(sf.tx.infOff)), SSN: wire.Seq(sf.tx.infSSN), HasChecksum: c.checksum}
 	}
@@ -153,6 +160,7 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		sf.lastData = now
 	}
 	if s.Flags&wire.SYN != 0 {
+		sf.noteSYN(s)
 		if sf.active && s.Flags&wire.ACK != 0 {
 			return sf.handleSYNACK(now, s)
 		}
@@ -177,7 +185,32 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 			return nil
 		}
 	}
+	if sf.join && !sf.proven && sf.stage == open {
+		if err := sf.checkJoined(s); err != nil {
+			return err
+		}
+	}
 	return sf.handleSignals(now, s)
+}
+
+// checkJoined judges the first acknowledgment of data on a subflow that joined.
+//
+// "If, however, an ACK is received for data (not just for the SYN) without a DSS
+// option containing a Data ACK, the sender determines that the path is not MPTCP
+// capable. In the case of this occurring on an additional subflow (i.e., one
+// started with MP_JOIN), the host MUST close the subflow with a RST, which SHOULD
+// contain an MP_TCPRST option (Section 3.6) with a "Middlebox interference" reason
+// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). Other MPTCP options
+// show as well that the path lets them through.
+func (sf *subflow) checkJoined(s *wire.Segment) error {
+	switch o := &s.Options; {
+	case sf.tx.una <= 1:
+	case o.Has&wire.HasMPTCP == 0:
+		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
+	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
+		sf.proven = true
+	}
+	return nil
 }
 
 // handleJoining goes on with the MP_JOIN handshake.
@@ -202,7 +235,7 @@ func (sf *subflow) handleSignals(now clock.Instant, s *wire.Segment) error {
 		sf.ackOwed = true // the fourth ACK was lost
 	}
 	if o.Has&wire.HasFastClose != 0 {
-		c.handleFastClose(now, o.FastClose)
+		c.handleFastClose(now, sf, o.FastClose)
 		if c.err != nil {
 			return nil
 		}
@@ -232,8 +265,9 @@ func (sf *subflow) handleSignals(now clock.Instant, s *wire.Segment) error {
 func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 	c, d := sf.conn, &s.Options.DSS
 	if d.HasAck {
-		// "a host MUST NOT use the [window] unless [...] the segment contains a
-		// DSS option with a Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+		// "an implementation MUST NOT use the RCV.WND field of a TCP segment at the
+		// connection level if it does not also carry a DSS option with a Data ACK
+		// field" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 		c.dataAcked(now, sf, expand(d.DataAck, d.Ack64, c.sndBase.Add(int(c.send.una))), sf.window(s))
 	}
 	if !d.HasMap {
@@ -243,8 +277,10 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 }
 
 // expand returns the 64-bit number whose low half was received and that is
-// nearest to near: "an implementation MUST [...] upgrade [...] when a wrap is
-// [...] detected" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// nearest to near: "Implementations MUST accept a 32-bit DSN and implicitly
+// promote it to a 64-bit quantity by incrementing the upper 32 bits of the sequence
+// number each time the lower 32 bits wrap."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func expand(v wire.DSN, full bool, near wire.DSN) wire.DSN {
 	if full {
 		return v

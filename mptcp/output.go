@@ -72,6 +72,7 @@ func (c *Conn) work(now clock.Instant) {
 	c.stack.runPM(now)
 	c.closeWork(now)
 	c.signalWork(now)
+	c.watchWindow(now)
 	for _, sf := range c.subflows {
 		if sf.ackOwed && !sf.over {
 			sf.ackOwed = false
@@ -101,6 +102,9 @@ func (c *Conn) advance(now clock.Instant) {
 	if c.rtxAt <= now {
 		c.retransmit(now)
 	}
+	if c.fastCloseDeadline() <= now {
+		c.repeatFastClose(now)
+	}
 	if c.closeAt <= now {
 		c.closeAt = clock.Never
 		c.fail(now, ErrTimedOut, "timeout")
@@ -109,7 +113,7 @@ func (c *Conn) advance(now clock.Instant) {
 
 // deadline returns when the connection wants time to pass.
 func (c *Conn) deadline() clock.Instant {
-	at := clock.Min(c.rtxAt, c.closeAt)
+	at := clock.Min(clock.Min(c.rtxAt, c.closeAt), c.fastCloseDeadline())
 	if c.speech == multipath && !c.done {
 		at = clock.Min(at, c.signals.deadline())
 	}

@@ -82,8 +82,8 @@ func (sf *subflow) Deliver(now clock.Instant, ssn wire.Seq, p []byte) (kept int)
 	if len(p) == 0 {
 		return kept
 	}
-	// "a receiver [...] SHOULD still acknowledge [unmapped data] at the subflow
-	// level" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+	// "if a mapping does not exist from the subflow space to the data-level space,
+	// the data SHOULD still be ACKed at the subflow" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 	r.ring.Free(r.nxt)
 	r.ring.SetCap(c.recv.limit)
 	if pos < r.ring.Start() {
@@ -185,8 +185,9 @@ func (sf *subflow) verify(now clock.Instant, m *rcvMap, a, b []byte) bool {
 
 // checkUnmapped judges data that arrived in order and whose mapping has not
 // come. On a connection that never had a second subflow the peer may have fallen
-// back; else "if [...] no mapping [comes] within a receive window worth of data,
-// the subflow SHOULD be treated as broken"
+// back; else "If a mapping for that subflow-level sequence space does not arrive within
+// a receive window of data, that subflow SHOULD be treated as broken, closed with a
+// RST, and any unmapped data silently discarded."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (sf *subflow) checkUnmapped(now clock.Instant) {
 	r, c := &sf.rx, sf.conn
@@ -217,8 +218,9 @@ func (sf *subflow) drainUnmapped(now clock.Instant) {
 }
 
 // receive takes bytes of the stream that a subflow has vouched for. Of two
-// copies of a byte the first counts: "the receiver SHOULD [...] ignore [...]
-// later copies" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// copies of a byte the first counts: "an implementation SHOULD treat the first data
+// that is received at a subflow for the data sequence space as the data that should
+// be delivered to the application" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
 func (c *Conn) receive(now clock.Instant, off uint64, p []byte) {
 	w := &c.recv
 	end := off + uint64(len(p))

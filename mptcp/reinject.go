@@ -23,9 +23,10 @@ func (q *reinjectQueue) len() int             { return int(q.set.Count()) }
 
 func (q *reinjectQueue) head() (window.Range, bool) { return q.set.Next(0) }
 
-// requeue queues what is under way on sf and not DATA_ACKed: "data [...] may be
-// retransmitted on another subflow" while "the original [...] MUST still be
-// [delivered] on the original subflow"
+// requeue queues what is under way on sf and not DATA_ACKed: "The Data
+// Sequence Mapping allows senders to resend data with the same data sequence number
+// on a different subflow. When doing this, a host MUST still retransmit the original
+// data on the original subflow"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6).
 func (c *Conn) requeue(sf *subflow) {
 	if c.speech != multipath || c.done {
@@ -45,13 +46,34 @@ func (c *Conn) requeue(sf *subflow) {
 	c.again = true
 }
 
+// rescue queues for sf, which was just opened, what is stuck on paths that went
+// silent while there was no other: their next timeout may be minutes away.
+func (c *Conn) rescue(sf *subflow) {
+	for _, o := range c.subflows {
+		if o != sf && o.usable() && o.rtos == 0 {
+			return // o carries, or has been given, all of it
+		}
+	}
+	for _, o := range c.subflows {
+		if o == sf || o.rtos == 0 {
+			continue
+		}
+		maps := o.tx.maps.all()
+		for i := range maps {
+			maps[i].queued = false
+		}
+		c.requeue(o)
+		c.rtxTries = 0
+	}
+}
+
 // rtoExpired acts on the retransmission timer of a subflow: its data goes to the
 // others, and after StaleLossCount times it is not scheduled any more.
 func (sf *subflow) rtoExpired(now clock.Instant) {
 	c := sf.conn
 	sf.rtos++
-	rto := sf.tcp.RTO()
-	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto / 2), B: uint64(sf.rtos), C: uint64(sf.tcp.SRTT())})
+	rto, backoff := sf.tcp.ExpiredRTO()
+	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto), B: uint64(backoff), C: uint64(sf.tcp.SRTT())})
 	if c.speech != multipath || sf.stage != open || !c.others(sf) {
 		return
 	}
@@ -75,11 +97,12 @@ func (sf *subflow) progress(now clock.Instant) {
 }
 
 // armRetransmit starts the connection's own timer. It covers what no subflow's
-// TCP sees to: bytes acknowledged by a subflow and never DATA_ACKed ("a
+// TCP sees to: a window that is shut, bytes acknowledged by a subflow and never
+// DATA_ACKed ("a
 // [connection-level] timer", LC-29, https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6),
 // and DATA_FIN.
 func (c *Conn) armRetransmit(now clock.Instant) {
-	if c.streaming() || c.done || c.nothingOutstanding() {
+	if c.streaming() || c.done || c.nothingOutstanding() && !c.shut() {
 		c.rtxAt = clock.Never
 		return
 	}
@@ -88,6 +111,30 @@ func (c *Conn) armRetransmit(now clock.Instant) {
 
 func (c *Conn) nothingOutstanding() bool {
 	return c.send.una == c.send.nxt && (!c.send.finSent || c.writeEnded)
+}
+
+// shut reports whether bytes wait although nothing is under way: for the peer's
+// window, as a rule. The subflow that heard of it need not be one that still
+// works: if this lasts, the connection probes.
+func (c *Conn) shut() bool {
+	w := &c.send
+	return c.speech == multipath && !c.done && w.una == w.nxt && w.nxt < w.end && !w.more
+}
+
+// watchWindow starts the connection's timer when the peer's window is found shut.
+func (c *Conn) watchWindow(now clock.Instant) {
+	if c.rtxAt == clock.Never && c.shut() {
+		c.armRetransmit(now)
+	}
+}
+
+// probeWindow asks on all subflows that do not ask by themselves.
+func (c *Conn) probeWindow() {
+	for _, sf := range c.subflows {
+		if sf.usable() {
+			sf.tcp.Probe()
+		}
+	}
 }
 
 // rtxInterval is the longest retransmission timeout of the subflows that work,
@@ -109,11 +156,13 @@ func (c *Conn) rtxInterval() time.Duration {
 // retransmit is the expiry of the connection's timer.
 func (c *Conn) retransmit(now clock.Instant) {
 	c.rtxAt = clock.Never
-	if c.streaming() || c.done || c.nothingOutstanding() {
+	if c.streaming() || c.done || c.nothingOutstanding() && !c.shut() {
 		return
 	}
 	c.rtxTries++
-	if c.send.una == c.send.end {
+	if c.shut() {
+		c.probeWindow()
+	} else if c.send.una == c.send.end {
 		c.ackAll() // with the DATA_FIN
 	} else if hi := c.orphaned(); hi > c.send.una {
 		c.reinject.add(c.send.una, hi)

@@ -249,7 +249,7 @@ func (c *Conn) pathView(now clock.Instant, sf *subflow) sched.Path {
 		Cwnd: f.Cwnd * f.MSS, InFlight: sf.tcp.InFlight() * f.MSS, Room: c.room(now, sf), MSS: sf.tcp.MSS(),
 		Pacing: pacing(f.Cwnd*f.MSS, int64(f.SRTT)), CAState: f.State,
 		LastRecv: sf.lastRecv, LastData: sf.lastData, StaleCount: sf.rtos, CopyNext: max(sf.tx.copyNext, c.send.una),
-		Backup: sf.backup || sf.peerBackup, Stale: sf.stale, RTOs: sf.rtos,
+		Backup: sf.backup || sf.peerBackup, Stale: sf.stale, RTOs: max(sf.rtos, sf.tcp.ProbesOut()-1),
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 )
 
 // sendWindow is the send buffer of a connection, addressed by stream offset:
-// una <= nxt <= end. Its ring may begin before una: "data [...] MUST NOT be
-// freed until [...] acknowledged at both connection level and subflow level"
+// una <= nxt <= end. Its ring may begin before una: "An MPTCP sender MUST NOT free
+// data from the send buffer until it has been acknowledged by both a Data ACK
+// received on any subflow and at the subflow level by all subflows on which the data
+// was sent."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 type sendWindow struct {
 	ring          window.Ring

@@ -43,6 +43,8 @@ type signals struct {
 	echoes    queue[wire.AddAddr]
 	removals  []uint8
 	known     []remoteAddr // that the peer announced
+	held      bool         // by maxSignals, until heldTill if the peer does not speak before
+	heldTill  clock.Instant
 }
 
 type remoteAddr struct {
@@ -50,9 +52,20 @@ type remoteAddr struct {
 	addr netip.AddrPort
 }
 
-// deadline returns when the next ADD_ADDR is to be repeated.
+// maxSignals is how many segments in a row may do nothing but carry an address.
+//
+// "an MPTCP implementation SHOULD NOT send more than two duplicate ACKs in a row for
+// the purposes of sending MPTCP options alone, in order to ensure that no
+// middleboxes misinterpret this as a sign of congestion"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3).
+const maxSignals = 2
+
+// deadline returns when the next ADD_ADDR is to be sent.
 func (s *signals) deadline() clock.Instant {
 	at := clock.Never
+	if s.held {
+		at = s.heldTill
+	}
 	for i := range s.announced {
 		if a := &s.announced[i]; !a.echoed && a.state == signalSent && a.tries < maxAnnounce {
 			at = clock.Min(at, a.at)
@@ -114,10 +127,28 @@ func (c *Conn) signalWork(now clock.Instant) {
 		}
 	}
 	if c.signals.waiting() {
-		if sf := c.signalPath(); sf != nil {
-			sf.ackOwed = true
-		}
+		c.wakeSignals(now)
 	}
+}
+
+// wakeSignals asks for an ACK to carry an address, as soon as one may go.
+func (c *Conn) wakeSignals(now clock.Instant) {
+	sf, q := c.signalPath(), &c.signals
+	if sf == nil {
+		return
+	}
+	if sf.signalled >= maxSignals {
+		if !q.held {
+			q.held, q.heldTill = true, now.Add(sf.tcp.RTO())
+			return
+		}
+		if now < q.heldTill {
+			return
+		}
+		sf.signalled = 0
+	}
+	q.held = false
+	sf.ackOwed = true
 }
 
 // signalPath returns the subflow that carries the connection's signals: the
@@ -159,10 +190,13 @@ func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
 		c.stack.counters.MPTcpExtMPPrioTx++
 		sf.trace(now, trace.Event{Kind: trace.PrioSent, Flag: sf.backup})
 	}
-	if s.Flags&wire.FIN != 0 || sf != c.signalPath() || !c.signals.waiting() {
+	if s.Flags&wire.FIN != 0 || sf != c.signalPath() || !c.signals.waiting() || sf.signalled >= maxSignals {
 		return
 	}
 	c.addressOption(now, sf, o, left, room)
+	if o.Has&(wire.HasAddAddr|wire.HasRemoveAddr) != 0 {
+		sf.signalled++
+	}
 	if c.signals.waiting() {
 		c.again = true
 	}
@@ -173,6 +207,7 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 	fits := func(n int) bool {
 		if n > left && n <= room && o.Has&wire.HasMPTCP == wire.HasDSS {
 			o.Has &^= wire.HasDSS
+			sf.ackOwed, c.again = true, true // with what it would have said
 			return true
 		}
 		return n <= left
@@ -185,6 +220,9 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 			o.AddAddr = a
 			c.stack.counters.MPTcpExtEchoAddTx++
 			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: netip.AddrPortFrom(a.Addr, a.Port), A: uint64(a.ID), Flag: true})
+		} else if a.Len() > room {
+			q.echoes.pop()
+			c.stack.counters.MPTcpExtEchoAddTxDrop++
 		}
 		return
 	}
@@ -210,11 +248,18 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 		opt := wire.AddAddr{ID: a.id, Addr: a.addr.Addr(), Port: a.addr.Port(),
 			HMAC: wire.AddAddrHMAC(c.localKey, c.remoteKey, a.id, a.addr.Addr(), a.addr.Port())}
 		if fits(opt.Len()) {
-			a.state, a.at = signalSent, now.Add(c.cfg.AddAddrTimeout)
+			a.state, a.at = signalSent, clock.Never
+			if c.cfg.AddAddrTimeout > 0 {
+				a.at = now.Add(c.cfg.AddAddrTimeout)
+			}
 			o.Has |= wire.HasAddAddr
 			o.AddAddr = opt
 			c.stack.counters.MPTcpExtAddAddrTx++
 			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: a.addr, A: uint64(a.id)})
+		} else if opt.Len() > room {
+			// IPv6 with port never fits beside timestamps; Linux leaves those out.
+			a.state, a.tries = signalSent, maxAnnounce
+			c.stack.drop(now, "no room for ADD_ADDR")
 		}
 		return
 	}
@@ -230,9 +275,11 @@ func (sf *subflow) failOption(now clock.Instant, o *wire.Options) {
 }
 
 // handleAddAddr takes ADD_ADDR: an echo ends our repetitions, an address is
-// echoed and goes to the path manager. "If the [HMAC] does not match, the host
-// SHOULD silently ignore [the option]"; without port the peer "uses the same port
-// as [...] the subflow on which the ADD_ADDR signal was sent"
+// echoed and goes to the path manager. "If a host receives an ADD_ADDR option for
+// which it cannot validate the HMAC, it SHOULD silently ignore the option."; "If no
+// port is specified, MPTCP SHOULD attempt to connect to the specified address on the
+// same port as the port that is already in use by the subflow on which the ADD_ADDR
+// signal was sent"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
 func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	addr := netip.AddrPortFrom(a.Addr, a.Port)

@@ -51,6 +51,7 @@ type subflow struct {
 	lastRecv, lastData clock.Instant
 	ackOwed            bool // an ACK with news of the connection is owed
 
+	signalled     int         // segments that only carried an address, since the peer spoke
 	prio          signalState // MP_PRIO
 	failDSN       wire.DSN    // MP_FAIL
 	fail          signalState
@@ -67,6 +68,7 @@ type subflow struct {
 	isEstablished bool
 	joinTries     int
 	failOnReset   bool // MP_FAIL goes on our RST
+	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 	penalisedAt   clock.Instant
 }
 
@@ -147,17 +149,16 @@ func (c *Conn) linkChanged() {
 // segment takes a segment of this subflow from the wire.
 func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	sf.lastRecv = now
-	if s.Flags&wire.SYN != 0 {
-		sf.noteSYN(s)
-	}
+	sf.signalled = 0
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
 	sf.tcp.Segment(now, s)
 }
 
-// noteSYN remembers the shift of the windows to come: "the window field in a SYN
-// segment itself is never scaled" (RFC 7323, 2.2).
+// noteSYN remembers the shift of the windows to come: "The window field in a
+// segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled."
+// (https://www.rfc-editor.org/rfc/rfc7323#section-2.2).
 func (sf *subflow) noteSYN(s *wire.Segment) {
 	sf.wscale = 0
 	if s.Options.Has&wire.HasWScale != 0 && !sf.conn.cfg.TCP.NoWindowScaling {
@@ -218,7 +219,7 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.Retransmit:
 		if c.tracing() {
 			ssn, n := sf.tcp.LastRetransmit()
-			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: uint64(ssn), N: n})
+			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: sf.tx.pos(ssn), N: n})
 		}
 	}
 	c.again = true
@@ -244,6 +245,7 @@ func (sf *subflow) openNow(now clock.Instant) {
 	sf.lastData = now
 	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
 	sf.conn.tellEstablished(now, sf)
+	sf.conn.rescue(sf)
 }
 
 // end records why the subflow is over; the first reason counts.

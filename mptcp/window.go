@@ -9,8 +9,8 @@ import (
 	"mptcplab/mptcp/wire"
 )
 
-// recvWindow is the one receive window of a connection: "MPTCP [...] uses a
-// single receive window shared between all subflows", relative to the DATA_ACK
+// recvWindow is the one receive window of a connection: "MPTCP also uses a unique
+// receive window, shared between the subflows.", relative to the DATA_ACK
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4).
 type recvWindow struct {
 	ring      window.Ring
@@ -55,7 +55,8 @@ func (w *recvWindow) peek() []byte {
 }
 
 // advertise returns the window to write into a segment that carries the present
-// DATA_ACK. "The receiver MUST NOT shrink the right edge"
+// DATA_ACK. "a receiver MUST NOT shrink the right edge of the receive window (i.e.,
+// DATA_ACK + receive window)"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4).
 func (c *Conn) advertise() int {
 	w := &c.recv
@@ -117,7 +118,8 @@ func (c *Conn) mss() int {
 }
 
 // dataAck is what we acknowledge: everything in order, and the DATA_FIN, which
-// "occupies one octet" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
+// "occupies 1 octet (the final octet) of the connection-level sequence space"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
 func (c *Conn) dataAck() wire.DSN {
 	n := c.recv.nxt
 	if c.recv.finDone {
@@ -137,10 +139,13 @@ func (c *Conn) dataAcked(now clock.Instant, sf *subflow, ack wire.DSN, wnd int) 
 	if off > last {
 		return // of bytes never sent, or older than the first
 	}
-	// "the sender [...] only updates [its window] if [DATA_ACK + window] grows"
+	// "It should only update its local receive window values when the largest
+	// sequence number allowed (i.e., DATA_ACK + receive window) increases on the
+	// receipt of a DATA_ACK."
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
 	if edge := off + uint64(wnd); edge > w.edge {
 		w.edge = edge
+		c.rtxTries = 0
 		c.again = true
 	}
 	if w.closed && off == w.end+1 && !c.writeEnded {

@@ -39,6 +39,7 @@ type cloud struct {
 	points map[stroke]plotter.XYs
 	order  []stroke
 	cells  map[cell]bool // that have a point
+	apart  bool          // each path has cells of its own
 }
 
 // stroke is how a point is drawn.
@@ -52,12 +53,16 @@ type stroke struct {
 type cell struct {
 	x, y int64
 	kind observe.DataKind
+	path string // of a cloud that keeps paths apart
 }
 
 // add adds a point unless one stands in its cell; there are 1,000 x 600 of them
 // on a page of that width and height.
 func (c *cloud) add(s stroke, x, y, width, height float64) {
-	k := cell{int64(x / width * 1000), int64(y / height * 600), s.kind}
+	k := cell{x: int64(x / width * 1000), y: int64(y / height * 600), kind: s.kind}
+	if c.apart {
+		k.path = s.path
+	}
 	if c.cells[k] {
 		return
 	}
@@ -90,7 +95,7 @@ func (b *book) digest(run *result.Run) (*digest, error) {
 	if flow == nil {
 		return nil, nil
 	}
-	d := &digest{flow: flow.Name, dir: dir, windows: windows(run, flow), zoom: zoom(run, flow)}
+	d := &digest{flow: flow.Name, dir: dir, windows: windows(run, flow), zoom: zoom(run, flow), whole: cloud{apart: true}}
 	height := max(1, float64(flow.DownloadBytes)/1e6)
 	if dir == observe.Up {
 		height = max(1, float64(flow.UploadBytes)/1e6)

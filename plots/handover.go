@@ -146,7 +146,7 @@ func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length, nam
 			continue
 		}
 		color, _ := b.style(path)
-		p.Add(dots{points: c.points[s], color: color, radius: max(0.5, 1-0.4*vg.Length(i)) * radius, shape: dot})
+		p.Add(dots{points: c.points[s], color: color, radius: radius * narrower(c, b.paths[:i]), shape: dot})
 		if named {
 			l.add(entry{text: "sent on " + path, color: color, shape: dot})
 		}
@@ -161,4 +161,16 @@ func (b *book) addCloud(p *plot.Plot, c *cloud, l *legend, radius vg.Length, nam
 			l.add(entry{text: "retransmitted", color: ink, shape: plus})
 		}
 	}
+}
+
+// narrower is how wide a path's dots are, of 1: less for each path drawn before
+// it in the same cloud.
+func narrower(c *cloud, before []string) vg.Length {
+	w := vg.Length(1)
+	for _, path := range before {
+		if len(c.points[stroke{path, observe.First}]) > 0 {
+			w -= 0.4
+		}
+	}
+	return max(0.5, w)
 }

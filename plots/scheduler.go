@@ -1,8 +1,10 @@
 package plots
 
 import (
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 
+	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 )
 
@@ -44,15 +46,15 @@ func (b *book) scheduler(run *result.Run, s *series, d *digest) *figure {
 	f.panels = append(f.panels, p)
 
 	if d != nil && len(d.whole.order) > 0 {
-		q := newPlot("Place in the stream of what was sent, by path", "Time (s)", "Data sequence (MB)")
-		b.addCloud(q, &d.whole, l, 0.9, false)
-		q.X.Min, q.X.Max = 0, max(p.X.Max, q.X.Max)
-		p.X.Max = q.X.Max
-		headroom(q, 0.18)
-		q.Add(events{run.Events})
-		f.panels = append(f.panels, q)
+		for _, q := range b.strips(&d.whole, l) {
+			q.X.Min, q.X.Max = 0, max(p.X.Max, q.X.Max)
+			p.X.Max = q.X.Max
+			headroom(q, 0.18)
+			q.Add(events{run.Events})
+			f.panels = append(f.panels, q)
+		}
 		if len(d.zoom.cloud.order) > 0 {
-			z := newPlot("The same, segment by segment", "Time (s)", "Data sequence (MB)")
+			z := newPlot("All paths, segment by segment", "Time (s)", "Data sequence (MB)")
 			b.addCloud(z, &d.zoom.cloud, l, 1.5, false)
 			lo, hi := visible(&d.zoom)
 			z.X.Min, z.X.Max, z.Y.Min, z.Y.Max = d.zoom.from, d.zoom.to, lo, hi
@@ -61,4 +63,41 @@ func (b *book) scheduler(run *result.Run, s *series, d *digest) *figure {
 	}
 	f.legend = l.entries
 	return f
+}
+
+// maxStrips is up to how many paths get a panel each.
+const maxStrips = 4
+
+// strips draws place in the stream against time, a panel for each path with what
+// went by the others in grey: on one panel the path that is drawn last would cover
+// those with which it takes turns.
+func (b *book) strips(c *cloud, l *legend) []*plot.Plot {
+	var paths []string
+	for _, path := range b.paths {
+		if len(c.points[stroke{path, observe.First}]) > 0 {
+			paths = append(paths, path)
+		}
+	}
+	strip := func(title string) *plot.Plot { return newPlot(title, "Time (s)", "Data sequence (MB)") }
+	if len(paths) < 2 || len(paths) > maxStrips {
+		q := strip("Place in the stream of what was sent, by path")
+		b.addCloud(q, c, l, 0.9, false)
+		return []*plot.Plot{q}
+	}
+	var list []*plot.Plot
+	for _, path := range paths {
+		q := strip("Place in the stream of what was sent on " + path + " (in grey: on other paths)")
+		own := cloud{points: map[stroke]plotter.XYs{}}
+		for _, s := range c.order {
+			if s.path == path {
+				own.order = append(own.order, s)
+				own.points[s] = c.points[s]
+			} else if s.kind == observe.First {
+				q.Add(dots{points: c.points[s], color: others, radius: 0.9, shape: dot})
+			}
+		}
+		b.addCloud(q, &own, l, 0.9, false)
+		list = append(list, q)
+	}
+	return list
 }

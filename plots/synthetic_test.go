@@ -65,6 +65,26 @@ func (s *synth) both(src, dst netip.AddrPort, path int, g wire.Segment) {
 	s.packet(src, dst, s.now, path, false, true, g)
 }
 
+// sample writes the rows of an instant, as the runner does.
+func (s *synth) sample() {
+	c := s.o.Conns()[0]
+	row := result.Sample{Run: s.run, Flow: "get", Direction: "down", Host: "phone", Time: s.now.Seconds()}
+	put := func(metric, unit string, v float64) {
+		row.Metric, row.Unit, row.Value = metric, unit, v
+		s.w.Series.Sample(row)
+	}
+	put(result.MetricDelivered, "B", float64(c.Dirs[observe.Down].Delivered))
+	for _, sub := range c.Subflows {
+		n := &sub.Dirs[observe.Down]
+		row.Path = sub.Path
+		put(result.MetricSent, "B", float64(n.Sent))
+		put(result.MetricReceived, "B", float64(n.Received))
+		put(result.MetricPackets, "packets", float64(n.PacketsReceived))
+		put(result.MetricRetransmitted, "B", float64(n.Retransmitted))
+		put(result.MetricReinjected, "B", float64(n.Reinjected))
+	}
+}
+
 func (s *synth) open() {
 	var o wire.Options
 	if s.mptcp {
@@ -146,7 +166,7 @@ func (s *synth) download(total int64, lost, back clock.Instant) {
 		s.now += clock.Instant(time.Millisecond)
 		s.arrive(s.now)
 		if s.now >= sample {
-			s.o.Sample(s.now, s.run, s.w.Series.Sample)
+			s.sample()
 			sample = s.now + clock.Instant(100*time.Millisecond)
 		}
 		dead := s.now >= lost && s.now < back
@@ -181,7 +201,7 @@ func (s *synth) download(total int64, lost, back clock.Instant) {
 			}
 		}
 	}
-	s.o.Sample(s.now, s.run, s.w.Series.Sample)
+	s.sample()
 }
 
 // synthesize writes a result directory with a run for each pairing.
@@ -221,7 +241,8 @@ func synthesizeRun(t *testing.T, d *result.Dir, pairing string) result.Run {
 	f := result.Flow{Name: "get", Client: "phone", Server: "server", Finished: true, Intact: true, Bytes: uint64(total),
 		DownloadBytes: uint64(total), SHA256Sent: "ab", SHA256Received: "ab", Duration: s.now.Seconds(),
 		Goodput: float64(total) * 8 / s.now.Seconds(), Fallback: !s.mptcp}
-	c.Report(&f)
+	f.FallbackReason = c.Fallback
+	f.Throughput = float64(c.Report(&f)) * 8 / f.Duration
 	run := result.Run{ID: id, Pairing: pairing, Seed: 7, Stacks: map[string]string{"phone": "mptcp"},
 		CongestionControl: map[string]string{"phone": "cubic", "server": "cubic"},
 		Settings:          map[string]map[string]string{"server": {"tcp.rto_min": "200ms", "mptcp.scheduler": "default"}},
@@ -234,7 +255,10 @@ func synthesizeRun(t *testing.T, d *result.Dir, pairing string) result.Run {
 			t.Fatalf("%s: no gap", name)
 		}
 		h := result.Handover{Event: name, At: at.Seconds(), Happened: true, Flow: "get", GapMS: g.Duration().Seconds() * 1e3,
-			GapStart: g.Start.Seconds(), GapEnd: g.End.Seconds(), Cause: c.Cause(observe.Down, at, g)}
+			GapStart: g.Start.Seconds(), GapEnd: g.End.Seconds(), Cause: "none"}
+		if g.TimedOut() {
+			h.Cause = "rto"
+		}
 		if g.By >= 0 {
 			h.Path = c.Subflows[g.By].Path
 		}

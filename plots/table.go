@@ -2,6 +2,7 @@ package plots
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -9,24 +10,56 @@ import (
 )
 
 // Table writes what a run gave for a terminal: a line a flow, what was skipped,
-// and the expectations with what was measured. It is plain text.
+// what a real-time run ran on, and the expectations with what was measured. It is
+// plain text.
 func Table(r *result.Result) string {
 	var b strings.Builder
 	writeFlows(&b, r)
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "skipped  %s: %s\n", s.Pairing, s.Reason)
 	}
+	writeDegraded(&b, r)
 	for i := range r.Runs {
-		run := &r.Runs[i]
-		for _, d := range run.Degraded {
-			fmt.Fprintf(&b, "degraded %s: %s\n", run.ID, d)
-		}
-		if run.Error != "" {
+		if run := &r.Runs[i]; run.Error != "" {
 			fmt.Fprintf(&b, "broke    %s: %s\n", run.ID, run.Error)
+		}
+	}
+	if e := r.Environment; e != nil {
+		fmt.Fprintf(&b, "real time on Linux %s, %d CPUs; impairments by %s; CPU steal %.1f %%, wake-ups late by up to %.0f us in 99 of 100\n",
+			e.Kernel, e.CPUs, r.Impair, e.StealPercent, e.SchedDelayP99)
+		if e.PacketOrder != "" && e.PacketOrder != "kept" {
+			fmt.Fprintf(&b, "packet order on links without impairments: %s\n", e.PacketOrder)
 		}
 	}
 	writeExpectations(&b, r)
 	return b.String()
+}
+
+// writeDegraded says once what several runs did without.
+func writeDegraded(b *strings.Builder, r *result.Result) {
+	runs := map[string][]string{}
+	var order []string
+	names := names(r)
+	for i := range r.Runs {
+		for _, d := range r.Runs[i].Degraded {
+			if runs[d] == nil {
+				order = append(order, d)
+			}
+			if !slices.Contains(runs[d], names[i]) {
+				runs[d] = append(runs[d], names[i])
+			}
+		}
+	}
+	for _, d := range order {
+		who := strings.Join(runs[d], ", ")
+		switch n := len(runs[d]); {
+		case n == len(r.Runs) && n > 1:
+			who = fmt.Sprintf("all %d runs", n)
+		case n > 4:
+			who = fmt.Sprintf("%d runs from %s on", n, runs[d][0])
+		}
+		fmt.Fprintf(b, "degraded %s: %s\n", who, d)
+	}
 }
 
 // writeFlows aligns one line a flow.

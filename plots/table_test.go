@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ mptcp-mptcp  20.02 Mbit/s  15.500 s      lost+back 331 ms rto    wifi 20.00 MB, 
 mptcp-tcp    0 bit/s       not finished  -                       -                          yes: no MP_CAPABLE in SYN/ACK  DIFFER
 broken       -             -             -                       -                          -                              -
 skipped  mptcp-linux: no stack
-degraded mptcp-tcp/seed=7: reno for cubic
+degraded mptcp-tcp: reno for cubic
 broke    broken/seed=7: the link vanished
 
 expectations: 1 held, 1 failed
@@ -44,6 +45,15 @@ expectations: 1 held, 1 failed
 	r.Runs[0].Flows = append(r.Runs[0].Flows, result.Flow{Name: "put"})
 	if got := Table(r); !strings.Contains(got, "pairing      flow  goodput") {
 		t.Error(got)
+	}
+}
+
+// A run in real time says what it ran on.
+func TestTableSaysWhatRealTimeRanOn(t *testing.T) {
+	r := &result.Result{Impair: "relay", Environment: &result.Environment{Kernel: "6.12.48", CPUs: 2, StealPercent: 0.25, SchedDelayP99: 1230}}
+	want := "real time on Linux 6.12.48, 2 CPUs; impairments by relay; CPU steal 0.2 %, wake-ups late by up to 1230 us in 99 of 100\n"
+	if got := Table(r); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
 	}
 }
 
@@ -75,5 +85,26 @@ func TestTicks(t *testing.T) {
 	}
 	if ticks(1, 1) != nil {
 		t.Error("ticks of nothing")
+	}
+}
+
+// What all runs did without is said once.
+func TestDegradedOnce(t *testing.T) {
+	r := &result.Result{}
+	for i := range 6 {
+		run := result.Run{ID: fmt.Sprintf("p%d/seed=1", i), Pairing: fmt.Sprintf("p%d", i), Degraded: []string{"no RPS"}}
+		if i < 2 {
+			run.Degraded = append(run.Degraded, "reno for cubic", "reno for cubic")
+		}
+		r.Runs = append(r.Runs, run)
+	}
+	got := Table(r)
+	for _, want := range []string{"degraded all 6 runs: no RPS\n", "degraded p0, p1: reno for cubic\n"} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("no line %q in\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "degraded"); n != 2 {
+		t.Errorf("%d lines, want 2:\n%s", n, got)
 	}
 }

@@ -29,7 +29,7 @@ func (x *experiment) assemble() result.Run {
 	}
 	for _, h := range x.run.Hosts {
 		r.Stacks[h.Name] = string(h.Stack)
-		r.Settings[h.Name] = settings(h)
+		r.Settings[h.Name] = h.Settings.InForce(h.Stack)
 		r.CongestionControl[h.Name] = x.d.congestionControl(h.Name)
 		if err := x.d.counters(h.Name, func(string, uint64) {}); err != nil {
 			r.Degraded = append(r.Degraded, fmt.Sprintf("counters of %s: %v", h.Name, err))
@@ -38,11 +38,7 @@ func (x *experiment) assemble() result.Run {
 	r.Counters = x.readCounters()
 	for _, f := range x.flows {
 		for _, e := range f.ends() {
-			x.d.do(e.host, func(now clock.Instant) {
-				if e.meter.Finished == clock.Never {
-					e.gaps.cut(now)
-				}
-			})
+			x.d.do(e.host, func(now clock.Instant) { e.settle(now, true) })
 		}
 	}
 	x.sampled.last = x.snapshot(x.d.now())
@@ -102,7 +98,10 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 	x.mu.Lock()
 	for _, conn := range x.obs.Conns() {
 		if conn.Flow == f.name {
-			sent += x.assembleConn(f, conn, &r)
+			if !conn.MPTCP() && f.asked(x.run) {
+				r.Fallback, r.FallbackReason = true, conn.Fallback
+			}
+			sent += conn.Report(&r)
 		}
 	}
 	x.mu.Unlock()
@@ -122,58 +121,10 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 func (x *experiment) complete(f *flow) bool {
 	c, s := f.client.meter, f.server.meter
 	if q, ok := f.client.app.(*workloads.ExchangeClient); ok {
-		return len(q.ResponseTimes()) >= f.w.Count
+		return len(q.ResponseTimes()) >= q.Count // which a stop lowers
 	}
-	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes }
+	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes || f.stopped }
 	return c.EOF && s.EOF && whole(f.w.Upload, s.Read) && whole(f.w.Download, c.Read)
-}
-
-// assembleConn adds one connection as the wire showed it, and returns the payload
-// bytes that were sent.
-func (x *experiment) assembleConn(f *flow, c *observe.Conn, r *result.Flow) (sent uint64) {
-	if !c.MPTCP() && f.asked(x.run) {
-		r.Fallback, r.FallbackReason = true, c.Fallback
-	}
-	for _, sub := range c.Subflows {
-		if sub.Established == clock.Never {
-			continue
-		}
-		s := result.Subflow{ID: len(r.Subflows), Path: sub.Path, Client: sub.Client.String(), Server: sub.Server.String(),
-			Backup: sub.Backup, Established: sub.Established.Seconds()}
-		i := slices.IndexFunc(r.Paths, func(p result.Path) bool { return p.Name == sub.Path })
-		if i < 0 {
-			i = len(r.Paths)
-			r.Paths = append(r.Paths, result.Path{Name: sub.Path})
-		}
-		p := &r.Paths[i]
-		for d := range sub.Dirs {
-			n := &sub.Dirs[d]
-			s.BytesSent += n.Sent
-			s.Retransmitted += n.Retransmitted
-			s.Reinjected += n.Reinjected
-			p.Bytes += n.Received
-			p.Packets += n.PacketsReceived
-			if v := ms(n.MedianRTT()); n.Sent > 0 && v > p.SRTT {
-				p.SRTT = v
-			}
-		}
-		p.Retransmitted += s.Retransmitted
-		p.Reinjected += s.Reinjected
-		r.Retransmitted += s.Retransmitted
-		r.Reinjected += s.Reinjected
-		r.Subflows = append(r.Subflows, s)
-		sent += s.BytesSent
-	}
-	var all uint64
-	for _, p := range r.Paths {
-		all += p.Bytes
-	}
-	for i := range r.Paths {
-		if all > 0 {
-			r.Paths[i].Share = float64(r.Paths[i].Bytes) / float64(all)
-		}
-	}
-	return sent
 }
 
 func responses(times []time.Duration) *result.Responses {
@@ -210,6 +161,9 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 	var w *gapWindow
 	var d observe.Dir
 	for i, end := range f.ends() {
+		if !f.receives(end) {
+			continue
+		}
 		for j := range end.gaps.windows {
 			c := &end.gaps.windows[j]
 			if c.event == e.Name && c.met && (w == nil || c.gap() > w.gap()) {
@@ -228,11 +182,18 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 		if c.Flow != f.name {
 			continue
 		}
-		g, ok := c.LongestGap(d, w.from, min(w.to, c.LastProgress(d)))
-		if !ok {
+		until := min(w.to, c.LastProgress(d))
+		if w.open {
+			until = min(w.to, w.end)
+		}
+		g, ok := c.LongestGap(d, w.from, until)
+		if !ok { // nothing longer than what the observer remembers
+			g = observe.Gap{End: clock.Instant(c.GapResolution(d)), Ending: observe.Ending{By: -1}}
+		}
+		if ms(g.Duration()) < h.CaptureGapMS {
 			continue
 		}
-		h.CaptureGapMS = max(h.CaptureGapMS, ms(g.Duration()))
+		h.CaptureGapMS = ms(g.Duration())
 		x.explain(&h, f, c, d, w, g)
 	}
 	return h, true
@@ -242,16 +203,4 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 func span(m *workloads.Meter) float64 {
 	d, _ := m.Span()
 	return d.Seconds()
-}
-
-// settings are what a host's sockets were told, by the keys of the scenario file.
-func settings(h spec.Host) map[string]string {
-	m := map[string]string{}
-	for k, v := range h.Settings.MPTCP {
-		m["mptcp."+k] = v
-	}
-	for k, v := range h.Settings.TCP {
-		m["tcp."+k] = v
-	}
-	return m
 }

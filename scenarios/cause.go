@@ -1,9 +1,12 @@
 package scenarios
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
+	"mptcplab/impairments"
 	"mptcplab/mptcp/clock"
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
@@ -27,7 +30,7 @@ func (x *experiment) explain(h *result.Handover, f *flow, c *observe.Conn, d obs
 		took = c.Subflows[g.By]
 		h.Path = took.Path
 	}
-	h.Cause = x.cause(f, c, d, w, g, took)
+	var longest time.Duration // of the round trips at the event
 	for _, known := range f.ends()[d].atEvent {
 		if known.event != h.Event {
 			continue
@@ -40,11 +43,13 @@ func (x *experiment) explain(h *result.Handover, f *flow, c *observe.Conn, d obs
 			if lost != "" && onLink(sub.Path, lost) {
 				h.RTOMS = milliseconds(info.TCP.RTO)
 			}
+			longest = max(longest, info.TCP.RTT)
 			if sub == took {
 				h.SRTTMS = milliseconds(info.TCP.RTT)
 			}
 		}
 	}
+	h.Cause = x.cause(f, c, d, w, g, took, longest)
 }
 
 func milliseconds(d time.Duration) *float64 {
@@ -90,10 +95,38 @@ func subject(e *spec.Event) string {
 	return ""
 }
 
-// restores reports whether an event brings a link back.
-func restores(e *spec.Event) bool {
-	return e.LinkUp != nil && *e.LinkUp || e.IfaceUp != nil && *e.IfaceUp ||
-		e.Impair != nil && !e.Impair[0].Blackhole && !e.Impair[1].Blackhole
+// restored reports whether, between two instants, an event brought a link of the
+// path back that had been dead.
+func (x *experiment) restored(path string, from, to clock.Instant) bool {
+	type state struct{ silent, down bool }
+	links := map[string]state{}
+	for i := range x.run.Topology.Links {
+		l := &x.run.Topology.Links[i]
+		links[l.Name] = state{silent: silent(l.Impair)}
+	}
+	for i := range x.run.Timeline {
+		e := &x.run.Timeline[i]
+		name := subject(e)
+		before := links[name]
+		after := before
+		if e.Impair != nil {
+			after.silent = silent(*e.Impair)
+		}
+		if up := cmp.Or(e.LinkUp, e.IfaceUp); up != nil {
+			after.down = !*up
+		}
+		links[name] = after
+		t := clock.Instant(e.At)
+		if onLink(path, name) && before != (state{}) && after == (state{}) && t >= from && t <= to {
+			return true
+		}
+	}
+	return false
+}
+
+// silent reports whether a link lets nothing through, at least one way.
+func silent(c [2]impairments.Config) bool {
+	return slices.ContainsFunc(c[:], func(d impairments.Config) bool { return d.Blackhole || d.Loss.Random.P >= 1 })
 }
 
 // signalCauses are the signals on the wire that end a gap.
@@ -107,35 +140,43 @@ var signalCauses = map[observe.EventKind]string{
 
 // cause says why a gap ended: the first signal on the wire after the event, else
 // the return of the very link, else an expiry of the sender's retransmission
-// timer. A gap without any of them has no cause: it is how packets fell.
-func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap, took *observe.Subflow) string {
+// timer. A gap without any of them has no cause: it is how packets fell. Nor has
+// one that did not end.
+//
+// What was under way when a signal came still arrives, for up to a round trip:
+// the gap begins only then, and the signal lies before it.
+func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap, took *observe.Subflow, rtt time.Duration) string {
+	if w.open {
+		return "none"
+	}
+	signal := ""
 	for _, e := range c.Events {
-		if name := signalCauses[e.Kind]; name != "" && e.At >= max(w.from, w.start) && e.At <= w.end {
+		if e.At < max(w.from, w.start.Add(-rtt*3/2)) || e.At > w.end {
+			continue
+		}
+		switch name := signalCauses[e.Kind]; {
+		case e.Kind == observe.EventRemoveAddr || e.Kind == observe.EventPrio:
+			// What a path manager says explains the FIN or RST that goes with it.
 			return name
+		case signal == "":
+			signal = name
 		}
 	}
-	if took != nil {
-		for i := range x.run.Timeline {
-			e := &x.run.Timeline[i]
-			t := clock.Instant(e.At)
-			if restores(e) && t >= w.start && t <= w.end && onLink(took.Path, subject(e)) {
-				return "link_up"
-			}
-		}
+	if signal != "" {
+		return signal
+	}
+	if took != nil && x.restored(took.Path, w.start, w.end) {
+		return "link_up"
 	}
 	if x.expired(f.ends()[d], w.start, w.end) {
 		return "rto"
 	}
-	// A kernel stack tells nobody of its timers. Old bytes that come again after
-	// more than the least RTO came by the timer.
-	if x.kernel(f.ends()[d].host) && g.How != observe.First && w.gap() >= rtoMin {
+	// A kernel stack tells nobody of its timers; the wire does.
+	if x.kernel(f.ends()[d].host) && g.TimedOut() {
 		return "rto"
 	}
 	return "none"
 }
-
-// rtoMin is Linux's TCP_RTO_MIN.
-const rtoMin = 200 * time.Millisecond
 
 func (x *experiment) kernel(host string) bool {
 	for _, h := range x.run.Hosts {

@@ -16,6 +16,8 @@ type driver interface {
 	// do runs f in a turn of host: nothing else touches the host's applications
 	// and stack meanwhile.
 	do(host string, f func(now clock.Instant))
+	// change is do, after which the host's applications run: f changed them.
+	change(host string, f func(now clock.Instant))
 	// run lets the lab work until the clock reaches until, or ctx ends.
 	run(ctx context.Context, until clock.Instant) error
 

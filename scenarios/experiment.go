@@ -15,6 +15,7 @@ import (
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
+	"mptcplab/workloads"
 )
 
 // experiment is one run while it is carried out. It belongs to the runner's
@@ -180,7 +181,7 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	if onGrid {
 		x.writeSeries(s)
 		if x.sampled.gauges {
-			x.sampled.grid = append(x.sampled.grid, s)
+			x.sampled.grid = append(x.sampled.grid, s.gauges())
 		}
 	}
 }
@@ -213,9 +214,7 @@ func (x *experiment) markEvent(name string) {
 				if e.meter.Start != clock.Never && e.gaps.last == clock.Never {
 					e.gaps.begin(e.meter.Start)
 				}
-				if e.meter.Finished != clock.Never {
-					e.gaps.finish()
-				}
+				e.settle(now, false)
 				e.gaps.mark(now, name)
 				if info, ok := e.info(now); ok {
 					e.atEvent = append(e.atEvent, eventInfo{name, info})
@@ -223,6 +222,29 @@ func (x *experiment) markEvent(name string) {
 			})
 		}
 	}
+}
+
+// settle ends what the gap tracker follows if the end is over, or the run is. A
+// gap that only the end of a broken connection ended counts, what comes after an
+// orderly end does not.
+func (e *end) settle(now clock.Instant, runOver bool) {
+	switch over := e.meter.Finished; {
+	case over == clock.Never && !runOver:
+	case over == clock.Never:
+		e.gaps.cut(now)
+	case e.broken():
+		e.gaps.cut(over)
+	default:
+		e.gaps.finish()
+	}
+}
+
+// broken reports whether the end's connection failed before it had all bytes.
+func (e *end) broken() bool {
+	if q, ok := e.app.(*workloads.ExchangeClient); ok {
+		return len(q.Times) < q.Count
+	}
+	return e.meter.Err != nil && !e.meter.EOF
 }
 
 // info asks the end's stack about its connection; false: it has none.

@@ -19,7 +19,9 @@ type flow struct {
 	port   uint16
 	client end
 	server end
-	stop   func() // ends the flow early; runs on the client's host
+	// stop ends each end's sending early; it runs in a turn of the end's host.
+	stop    [2]func()
+	stopped bool // the timeline did so
 }
 
 // end is one end of a flow. Everything in it belongs to its host: read and
@@ -93,7 +95,7 @@ func (f *flow) makeApps(run *spec.Run) {
 		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.w.Start, Data: up, Meter: f.client.meter,
 			Draws: workloads.NewStream(run.Seed, f.name+"/draws")}
 		s := &workloads.ExchangeServer{Exchange: x, Socket: listen, Data: down, Meter: f.server.meter}
-		f.client.app, f.client.conn, f.stop = c, c.Conn, c.Stop
+		f.client.app, f.client.conn, f.stop[0] = c, c.Conn, c.Stop
 		f.server.app, f.server.conn = s, s.Conn
 	default:
 		p := workloads.Pattern{First: f.w.Write.First, Max: f.w.Write.Max, Pause: f.w.Write.Pause, Bitrate: f.w.Bitrate}
@@ -103,7 +105,7 @@ func (f *flow) makeApps(run *spec.Run) {
 		s.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Download), Pattern: p, Data: down, Meter: f.server.meter}
 		f.client.app, f.client.conn = c, c.Conn
 		f.server.app, f.server.conn = s, s.Conn
-		f.stop = func() { c.Stopped = true }
+		f.stop = [2]func(){func() { c.Stopped = true }, func() { s.Stopped = true }}
 	}
 }
 

@@ -23,6 +23,7 @@ type gapWindow struct {
 	met      bool          // the flow was running
 	start    clock.Instant
 	end      clock.Instant
+	open     bool // nothing ended the gap: the flow broke, or the run was over
 }
 
 func (w *gapWindow) gap() time.Duration { return w.end.Sub(w.start) }
@@ -30,10 +31,13 @@ func (w *gapWindow) gap() time.Duration { return w.end.Sub(w.start) }
 // begin starts the flow.
 func (g *gapTracker) begin(now clock.Instant) { g.last = now }
 
-// mark opens the window of a named event and closes the one before.
+// mark opens the window of a named event and closes those before. Events of one
+// instant have the same window.
 func (g *gapTracker) mark(now clock.Instant, event string) {
-	if n := len(g.windows); n > 0 {
-		g.windows[n-1].to = now
+	for i := range g.windows {
+		if w := &g.windows[i]; w.to == clock.Never && w.from < now {
+			w.to = now
+		}
 	}
 	g.windows = append(g.windows, gapWindow{event: event, from: now, to: clock.Never})
 }
@@ -43,7 +47,7 @@ func (g *gapTracker) progress(now clock.Instant) {
 	if g.last == clock.Never {
 		g.last = now
 	}
-	g.close(now)
+	g.close(now, false)
 	g.last = now
 }
 
@@ -53,13 +57,13 @@ func (g *gapTracker) finish() { g.ended = true }
 // cut ends a flow that never got its last byte: what it waited for counts.
 func (g *gapTracker) cut(now clock.Instant) {
 	if !g.ended && g.last != clock.Never {
-		g.close(now)
+		g.close(now, true)
 	}
 	g.ended = true
 }
 
 // close ends the interval from g.last to now in every window that it meets.
-func (g *gapTracker) close(now clock.Instant) {
+func (g *gapTracker) close(now clock.Instant, open bool) {
 	if g.ended {
 		return
 	}
@@ -69,7 +73,7 @@ func (g *gapTracker) close(now clock.Instant) {
 			break
 		}
 		if !w.met || now.Sub(g.last) > w.gap() {
-			w.start, w.end = g.last, now
+			w.start, w.end, w.open = g.last, now, open
 		}
 		w.met = true
 	}

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type netnsFabric struct {
 	ctx    context.Context
 	driver string // netem or relay
 	load   *load
+
+	unordered error // why a lab's links need not keep the order of packets
 }
 
 // openNetns checks what the machine offers and decides who impairs the links.
@@ -103,9 +106,16 @@ func expressible(l *topology.Link, c [2]impairments.Config) error {
 	return nil
 }
 
-func (f *netnsFabric) impair() string                   { return f.driver }
-func (f *netnsFabric) environment() *result.Environment { return f.load.environment() }
-func (f *netnsFabric) close() error                     { return nil }
+func (f *netnsFabric) impair() string { return f.driver }
+func (f *netnsFabric) environment() *result.Environment {
+	e := f.load.environment()
+	e.PacketOrder = "kept"
+	if f.unordered != nil {
+		e.PacketOrder = "not guaranteed: " + f.unordered.Error()
+	}
+	return e
+}
+func (f *netnsFabric) close() error { return nil }
 
 // netnsDriver is one lab of namespaces with everything that runs in it.
 type netnsDriver struct {
@@ -159,11 +169,11 @@ func (f *netnsFabric) open(x *experiment) (driver, error) {
 		return nil, err
 	}
 	d.lab = lab
+	f.unordered = cmp.Or(f.unordered, lab.Unordered())
 	d.defer_(lab.Close)
 	if err := d.start(f.driver, relayed); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	d.notes = append(d.notes, lab.Warnings()...)
 	return d, nil
 }
 
@@ -296,6 +306,16 @@ func (d *netnsDriver) startOurs(h *realHost, n *topology.Node) error {
 func (d *netnsDriver) now() clock.Instant { return d.lab.Now() }
 
 func (d *netnsDriver) do(name string, f func(now clock.Instant)) { d.hosts[name].do(f) }
+
+func (d *netnsDriver) change(name string, f func(now clock.Instant)) {
+	h := d.hosts[name]
+	h.do(func(now clock.Instant) {
+		f(now)
+		if h.ours != nil {
+			h.ours.node.Kick() // a pump runs its applications after each turn
+		}
+	})
+}
 
 // run sleeps until the lab's clock reaches until, while the hosts work, and looks
 // whether all that was built still stands.

@@ -49,11 +49,41 @@ type linkCounters struct {
 // windows, at the end, and all of them if a gauge is asked for over a window.
 type samples struct {
 	at     []snapshot
-	grid   []snapshot // only with gauges
+	grid   []gauges // only if they are asked for
 	last   snapshot
 	gauges bool
 	firsts map[string][]clock.Instant // by flow and path, for each of edges: the first payload from then on
 	edges  []clock.Instant
+}
+
+// gauges are what a snapshot says of one instant alone, in few bytes: a long run
+// has many.
+type gauges struct {
+	at     clock.Instant
+	srtt   []pathRTT
+	queues [][2]int // by link and direction, in bytes
+}
+
+type pathRTT struct {
+	flow int
+	path string
+	srtt time.Duration
+}
+
+func (s *snapshot) gauges() gauges {
+	g := gauges{at: s.at, queues: make([][2]int, 0, len(s.links))}
+	for i := range s.flows {
+		for k := range s.flows[i].paths {
+			if p := &s.flows[i].paths[k]; p.srtt > 0 {
+				g.srtt = append(g.srtt, pathRTT{i, p.name, p.srtt})
+			}
+		}
+	}
+	for i := range s.links {
+		st := &s.links[i].stats
+		g.queues = append(g.queues, [2]int{st[0].queue, st[1].queue})
+	}
+	return g
 }
 
 // find returns the snapshot at an instant; false: it was not reached.

@@ -286,9 +286,9 @@ func (m measured) srtt(i int, path string, w expect.Window) (expect.Value, error
 		return expect.Value{}, none
 	}
 	var list []float64
-	for _, s := range m.gaugesIn(w) {
-		for _, p := range s.flows[i].paths {
-			if p.name == path && p.srtt > 0 {
+	for _, g := range m.gaugesIn(w) {
+		for _, p := range g.srtt {
+			if p.flow == i && p.path == path {
 				list = append(list, p.srtt.Seconds())
 			}
 		}
@@ -299,15 +299,15 @@ func (m measured) srtt(i int, path string, w expect.Window) (expect.Value, error
 	return expect.Num(percentile(list, 0.5)), nil
 }
 
-// gaugesIn returns the snapshots of a window; of an instant, the one.
-func (m measured) gaugesIn(w expect.Window) []snapshot {
+// gaugesIn returns the samples of a window; of an instant, the one.
+func (m measured) gaugesIn(w expect.Window) []gauges {
 	if w.Kind == expect.Instant {
 		if s, ok := m.sampled.find(clock.Instant(w.From)); ok {
-			return []snapshot{*s}
+			return []gauges{s.gauges()}
 		}
 		return nil
 	}
-	var in []snapshot
+	var in []gauges
 	for _, s := range m.sampled.grid {
 		if s.at >= clock.Instant(w.From) && (w.To == 0 || s.at < clock.Instant(w.To)) {
 			in = append(in, s)
@@ -423,8 +423,8 @@ func (m measured) link(name, direction, word string, w expect.Window) (expect.Va
 		return perSecond(8*float64(b.bytes-a.bytes), length)
 	case "queue.p95":
 		var list []float64
-		for _, s := range m.gaugesIn(w) {
-			list = append(list, float64(s.links[i].stats[d].queue))
+		for _, g := range m.gaugesIn(w) {
+			list = append(list, float64(g.queues[i][d]))
 		}
 		if len(list) == 0 {
 			return expect.Value{}, errNoValue

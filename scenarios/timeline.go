@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -53,21 +54,14 @@ func (x *experiment) timeline() []action {
 // apply does what an event says.
 func (x *experiment) apply(e *spec.Event) error {
 	switch {
-	case e.Link != "" && e.Impair != nil:
-		if e.Ramp > 0 {
-			return nil // the ramp's own actions do it
-		}
-		x.impair[e.Link] = *e.Impair
-		return x.d.setImpairments(e.Link, *e.Impair)
-	case e.Link != "" && e.LinkUp != nil:
-		return x.d.setLinkUp(e.Link, *e.LinkUp)
+	case e.Link != "":
+		return x.applyLink(e)
 	case e.Iface != "":
-		host, link, _ := strings.Cut(e.Iface, ".")
-		return x.setIface(host, link, *e.IfaceUp, e.Notice)
+		return x.setIface(e)
 	case e.Workload != "":
 		for _, f := range x.flows {
 			if f.w.Name == e.Workload && e.Stop {
-				x.d.do(f.client.host, func(clock.Instant) { f.stop() })
+				x.stop(f)
 			}
 		}
 		return nil
@@ -77,53 +71,72 @@ func (x *experiment) apply(e *spec.Event) error {
 	return nil // a mark
 }
 
-func (x *experiment) applyHost(e *spec.Event) error {
-	switch {
-	case e.AddEndpoint != nil:
-		return x.d.addEndpoint(e.Host, *e.AddEndpoint)
-	case e.DeleteEndpoint != nil:
-		return x.d.deleteEndpoint(e.Host, *e.DeleteEndpoint)
-	case e.ChangeEndpoint != nil:
-		return x.d.changeEndpoint(e.Host, *e.ChangeEndpoint)
-	case e.FlushEndpoints:
-		return x.d.flushEndpoints(e.Host)
-	case e.SetLimits != nil:
-		return x.d.setLimits(e.Host, *e.SetLimits)
+func (x *experiment) applyLink(e *spec.Event) error {
+	if e.Impair != nil && e.Ramp == 0 { // a ramp's own actions do it
+		x.impair[e.Link] = *e.Impair
+		if err := x.d.setImpairments(e.Link, *e.Impair); err != nil {
+			return err
+		}
+	}
+	if e.LinkUp != nil {
+		return x.d.setLinkUp(e.Link, *e.LinkUp)
 	}
 	return nil
 }
 
+// applyHost makes all changes of an event, in the order in which the file's reader
+// made them.
+func (x *experiment) applyHost(e *spec.Event) error {
+	var errs []error
+	if e.AddEndpoint != nil {
+		errs = append(errs, x.d.addEndpoint(e.Host, *e.AddEndpoint))
+	}
+	if e.ChangeEndpoint != nil {
+		errs = append(errs, x.d.changeEndpoint(e.Host, *e.ChangeEndpoint))
+	}
+	if e.DeleteEndpoint != nil {
+		errs = append(errs, x.d.deleteEndpoint(e.Host, *e.DeleteEndpoint))
+	}
+	if e.FlushEndpoints {
+		errs = append(errs, x.d.flushEndpoints(e.Host))
+	}
+	if e.SetLimits != nil {
+		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
+	}
+	return errors.Join(errs...)
+}
+
 // setIface is "ip link set"; with notice it also deletes or adds the interface's
 // endpoints, as a network manager does, so that the peer gets a REMOVE_ADDR.
-func (x *experiment) setIface(host, link string, up, notice bool) error {
+func (x *experiment) setIface(e *spec.Event) error {
+	host, link, _ := strings.Cut(e.Iface, ".")
+	up := *e.IfaceUp
+	change := x.d.deleteEndpoint
 	if up {
+		change = x.d.addEndpoint
 		if err := x.d.setIfaceUp(host, link, true); err != nil {
 			return err
 		}
 	}
-	if notice {
-		for _, h := range x.run.Hosts {
-			if h.Name != host {
-				continue
-			}
-			for _, ep := range h.Endpoints {
-				if ep.Dev != link {
-					continue
-				}
-				change := x.d.deleteEndpoint
-				if up {
-					change = x.d.addEndpoint
-				}
-				if err := change(host, ep); err != nil {
-					return err
-				}
-			}
+	for _, ep := range e.Noticed {
+		if err := change(host, ep); err != nil {
+			return err
 		}
 	}
 	if up {
 		return nil
 	}
 	return x.d.setIfaceUp(host, link, false)
+}
+
+// stop ends a flow: neither end begins anything new, what is under way arrives.
+func (x *experiment) stop(f *flow) {
+	f.stopped = true
+	for i, e := range f.ends() {
+		if f.stop[i] != nil {
+			x.d.change(e.host, func(clock.Instant) { f.stop[i]() })
+		}
+	}
 }
 
 // ramp changes the link in steps, linearly from what it is when the event comes
@@ -162,6 +175,9 @@ func describe(e *spec.Event) string {
 		s := e.Link + " changes"
 		if e.Impair[0].Blackhole && e.Impair[1].Blackhole {
 			s = e.Link + " goes silent"
+		}
+		if e.LinkUp != nil {
+			s += ", " + updown(*e.LinkUp)
 		}
 		if e.Ramp > 0 {
 			s += fmt.Sprintf(" over %v", e.Ramp)

@@ -155,6 +155,13 @@ func (d *virtualDriver) now() clock.Instant { return d.lab.Now() }
 
 func (d *virtualDriver) do(host string, f func(now clock.Instant)) { d.lab.Do(host, f) }
 
+func (d *virtualDriver) change(host string, f func(now clock.Instant)) {
+	d.lab.Do(host, func(now clock.Instant) {
+		f(now)
+		d.hosts[host].node.Kick()
+	})
+}
+
 // onStack runs f in a turn of host and returns its error.
 func (d *virtualDriver) onStack(host string, f func(h *stackHost, now clock.Instant) error) (err error) {
 	h := d.hosts[host]

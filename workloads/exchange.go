@@ -65,8 +65,17 @@ func (c *ExchangeClient) Conn() Conn { return c.conn }
 // ResponseTimes returns the time of each response, in order.
 func (c *ExchangeClient) ResponseTimes() []time.Duration { return c.Times }
 
-// Stop ends the flow after the exchange under way.
-func (c *ExchangeClient) Stop() { c.Count = min(c.Count, len(c.Times)+1) }
+// Stop ends the flow: after the exchange under way, or at once while the client
+// thinks.
+func (c *ExchangeClient) Stop() {
+	n := len(c.Times)
+	if c.busy {
+		n++
+	} else {
+		c.resume = 0
+	}
+	c.Count = min(c.Count, n)
+}
 
 // Step implements App.
 func (c *ExchangeClient) Step(now clock.Instant, h Host) (clock.Instant, bool) {

@@ -50,6 +50,12 @@ func runInVM(c *cobra.Command, kernel string, args []string) error {
 			fmt.Fprintf(c.ErrOrStderr(), "vm: Linux %s (%s) booted in %.1f s\n", release, accel, took.Seconds())
 		},
 	})
+	return ended(status, err)
+}
+
+// ended turns what vm.Run says into an exit status: the guest's own, or why there
+// was no such run.
+func ended(status int, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exit(exitInterrupted, errors.New("vm: interrupted"))

@@ -27,10 +27,12 @@ const (
 )
 
 // cubic is CUBIC (RFC 9438) with fast convergence and the Reno-friendly region,
-// in the integers and with the structure of Linux's tcp_cubic.c, without HyStart.
+// in the integers and with the structure of Linux's tcp_cubic.c. Its slow start is
+// left by HyStart++ (RFC 9406) where Linux has the older HyStart.
 type cubic struct {
 	window
 	cubicEpoch
+	hystart hystart
 	before  cubicEpoch // before the last reduction
 	lastAck clock.Instant
 }
@@ -55,7 +57,11 @@ func (c *cubic) OnAck(f *Flow, s *Sample) {
 	if !mayGrow(f, s) {
 		return
 	}
-	if acked := slowStart(f, s.Acked); acked > 0 {
+	acked := s.Acked
+	if f.InSlowStart() {
+		acked = c.hystart.slowStart(f, s)
+	}
+	if acked > 0 {
 		c.update(f, s.Now, acked)
 		c.avoid(f, c.per, acked)
 	}

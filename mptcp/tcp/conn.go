@@ -75,6 +75,7 @@ type sender struct {
 	persistBackoff int
 	probesOut      int // keepalive and window probes since the last ACK
 	lastRTO        clock.Instant
+	expiredRTO     time.Duration // what expired then
 	idleHalvings   int
 	paceAt         clock.Instant // no new data before
 
@@ -129,7 +130,11 @@ type owed struct {
 	tlp      bool // retransmit the last segment as a probe
 	dsacks   [4]span
 	numDSACK int
-	closed   bool // Event(Closed) has been said
+	// blocks are the SACK blocks, each by a number in it, that the pure ACKs owed
+	// begin with in turn: those from nextBlock to numBlocks.
+	blocks               [maxOwedACKs]wire.Seq
+	nextBlock, numBlocks int
+	closed               bool // Event(Closed) has been said
 }
 
 // counters are what Info shows and nothing here depends on.
@@ -191,6 +196,13 @@ func (c *Conn) Err() error {
 
 // SRTT returns the smoothed round-trip time; 0 before the first sample.
 func (c *Conn) SRTT() time.Duration { return c.rtt.smoothed() }
+
+// ProbesOut returns the probes of a window or of life since the last ACK.
+func (c *Conn) ProbesOut() int { return c.probesOut }
+
+// ExpiredRTO returns the retransmission timeout that expired last, with the
+// back-off that it had, and the back-off since.
+func (c *Conn) ExpiredRTO() (rto time.Duration, backoff int) { return c.expiredRTO, c.backoff }
 
 // LastRetransmit returns what went out again last: n bytes at ssn (a FIN has none).
 func (c *Conn) LastRetransmit() (ssn wire.Seq, n int) { return c.lastRetrans, c.lastRetransLen }

@@ -18,6 +18,16 @@ func (c *Conn) AckNow() {
 	}
 }
 
+// Probe makes a segment go out that the peer has to answer, with what it has to
+// say of windows in the upper's options. A connection that probes by itself, for
+// its window is shut, or that waits for an ACK anyway does not.
+func (c *Conn) Probe() {
+	if c.sendsData() && c.board.packets == 0 && c.sndNxt.Less(c.SndWndEnd()) {
+		c.owed.probe = true
+		c.probesOut++
+	}
+}
+
 // scheduleACK decides when the segment that receive has taken is acknowledged.
 //
 // "an ACK SHOULD be generated for at least every second full-sized segment, and
@@ -118,9 +128,13 @@ func (c *Conn) addSACK(o *wire.Options) {
 		c.owed.numDSACK--
 		add(d)
 		c.addEnclosing(d, add)
-	} else {
+	} else if room > 0 {
+		first := c.takeBlock()
+		if first.len() > 0 {
+			add(first)
+		}
 		for _, s := range c.recent {
-			if s.len() > 0 {
+			if s.len() > 0 && (first.len() == 0 || !s.touches(first)) {
 				add(s)
 			}
 		}
@@ -129,6 +143,21 @@ func (c *Conn) addSACK(o *wire.Options) {
 		o.Has |= wire.HasSACK
 		o.NumSACK = n
 	}
+}
+
+// takeBlock returns the block that holds the segment for which the next of the ACKs
+// is owed; an empty one if none is. Of several segments that arrived before an ACK
+// could go out, each is reported first once: beside a DSS and timestamps there is
+// room for one block only, and what is never reported the sender repeats.
+func (c *Conn) takeBlock() span {
+	for o := &c.owed; o.nextBlock < o.numBlocks; {
+		seq := o.blocks[o.nextBlock]
+		o.nextBlock++
+		if i := c.ranges.find(seq); i < len(c.ranges.spans) && c.ranges.spans[i].left.LessEq(seq) {
+			return c.ranges.spans[i]
+		}
+	}
+	return span{}
 }
 
 // addEnclosing adds the blocks that follow a D-SACK block: the one that holds

@@ -90,6 +90,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	if flags&wire.ACK != 0 && flags&wire.RST == 0 {
 		if single {
 			c.owed.acks = 0
+			c.owed.nextBlock, c.owed.numBlocks = 0, 0
 		}
 		c.ackSent()
 	}
@@ -158,7 +159,11 @@ func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 // emitACK writes a pure ACK.
 func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 	c.owed.acks--
-	return c.emit(now, b, wire.ACK, c.sndNxt, 0)
+	n := c.emit(now, b, wire.ACK, c.sndNxt, 0)
+	if c.owed.acks == 0 {
+		c.owed.nextBlock, c.owed.numBlocks = 0, 0
+	}
+	return n
 }
 
 // finDue reports whether the FIN can go out: after the last byte, within the

@@ -107,6 +107,10 @@ func (c *Conn) record(s span) {
 		c.forgetSACKs()
 	default:
 		c.pushSACK(c.ranges.add(s))
+		if o := &c.owed; o.numBlocks < len(o.blocks) {
+			o.blocks[o.numBlocks] = s.left
+			o.numBlocks++
+		}
 	}
 }
 

@@ -64,6 +64,12 @@ func (c *Conn) onRTO(now clock.Instant) {
 	c.retransmits++
 	// "The host MUST set RTO <- RTO * 2 ('back off the timer')"
 	// (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.5).
+	c.backOff(now)
+}
+
+// backOff doubles the timeout that has expired.
+func (c *Conn) backOff(now clock.Instant) {
+	c.expiredRTO = c.RTO()
 	c.backoff++
 	c.armRTO(now)
 	c.upper.Event(now, RTOExpired)
@@ -81,11 +87,9 @@ func (c *Conn) synTimeout(now clock.Instant) {
 	}
 	c.synRetransmits++
 	c.retransmits++
-	c.backoff++
 	c.count.totalRetrans++
 	c.owed.syn = true
-	c.armRTO(now)
-	c.upper.Event(now, RTOExpired)
+	c.backOff(now)
 }
 
 // timeoutError is the soft error that came before the timeout, if any, as in Linux.

@@ -86,7 +86,7 @@ func (p *PayloadSum) Sum() uint32 { return p.sum }
 
 // DSSChecksum returns the checksum of a mapping whose payload has the given Sum.
 //
-// "The checksum algorithm used is the standard TCP checksum, operating over the
+// "The checksum algorithm used is the standard TCP checksum [...], operating over the
 // data covered by this mapping, along with a pseudo-header": the 64-bit DSN,
 // "irrespective of what length is used in the DSS option itself", the relative
 // subflow sequence number and the data-level length, a DATA_FIN counted

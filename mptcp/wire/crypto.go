@@ -9,8 +9,8 @@ import (
 
 // Token returns the token of the connection whose receiver has this key.
 //
-// "the token MUST be a truncated (most significant 32 bits) SHA-256 hash of the
-// key", "the key MUST be hashed in network byte order"
+// "the token MUST be a truncated (most significant 32 bits) SHA-256 hash [...] of
+// the key", "the key MUST be hashed in network byte order"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 func Token(key uint64) uint32 {
 	h := hashKey(key)

@@ -50,7 +50,6 @@ type Conn struct {
 	Fallback string
 
 	obs       *Observer
-	sampled   clock.Instant
 	decided   bool // the three-way handshake is over
 	agreed    bool // MP_CAPABLE in SYN and SYN/ACK as the receivers saw them
 	confirmed bool // the server saw both keys, or data signals
@@ -91,6 +90,9 @@ func (c *Conn) MPTCP() bool { return c.agreed && c.Fallback == "" }
 func (c *Conn) LongestGap(d Dir, from, to clock.Instant) (Gap, bool) {
 	return c.Dirs[d].gaps.LongestGap(from, to)
 }
+
+// GapResolution returns the length up to which gaps have been forgotten.
+func (c *Conn) GapResolution(d Dir) time.Duration { return c.Dirs[d].gaps.Resolution() }
 
 // LastProgress returns when the last new in-order byte was acknowledged.
 func (c *Conn) LastProgress(d Dir) clock.Instant { return c.Dirs[d].gaps.Last() }

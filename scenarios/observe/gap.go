@@ -26,6 +26,15 @@ type Ending struct {
 // Duration returns the length of the gap.
 func (g Gap) Duration() time.Duration { return g.End.Sub(g.Start) }
 
+// timeoutSilence is how long a sender must have heard nothing on a path for a
+// repair to count as one by time-out. Fast retransmissions answer an ACK that
+// just came; Linux's shortest RTO is 200 ms above the round-trip time.
+const timeoutSilence = 100 * time.Millisecond
+
+// TimedOut reports whether the gap ended by data that was sent again after a
+// silence: what a retransmission timer does, as the wire shows it.
+func (g Gap) TimedOut() bool { return min(g.Silence, g.Duration()) >= timeoutSilence }
+
 // maxGaps bounds what a GapTracker remembers.
 const maxGaps = 2048
 

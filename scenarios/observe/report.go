@@ -1,69 +1,55 @@
 package observe
 
 import (
+	"slices"
+
 	"mptcplab/mptcp/clock"
 	"mptcplab/scenarios/result"
 )
 
-// Report fills in what the wire says about a flow: paths, subflows, wire bytes,
-// set-up time and why it fell back. Application bytes, durations, hashes and
-// whether an end asked for MPTCP at all (and so Fallback) are the runner's.
-func (c *Conn) Report(f *result.Flow) {
-	f.Start = c.Start.Seconds()
-	if d, ok := c.Setup(); ok {
-		f.Setup = d.Seconds() * 1e3
+// Report adds what the wire says of a connection to the result of its flow, which
+// may have had others: subflows, paths, retransmitted and reinjected bytes. It
+// returns the payload bytes that were sent. Application bytes, durations, digests
+// and whether an end asked for MPTCP at all are the runner's.
+func (c *Conn) Report(f *result.Flow) (sent uint64) {
+	for _, sub := range c.Subflows {
+		if sub.Established == clock.Never {
+			continue
+		}
+		s := result.Subflow{ID: len(f.Subflows), Path: sub.Path, Client: sub.Client.String(), Server: sub.Server.String(),
+			Backup: sub.Backup, Established: sub.Established.Seconds()}
+		i := slices.IndexFunc(f.Paths, func(p result.Path) bool { return p.Name == sub.Path })
+		if i < 0 {
+			i = len(f.Paths)
+			f.Paths = append(f.Paths, result.Path{Name: sub.Path})
+		}
+		p := &f.Paths[i]
+		for d := range sub.Dirs {
+			n := &sub.Dirs[d]
+			s.BytesSent += n.Sent
+			s.Retransmitted += n.Retransmitted
+			s.Reinjected += n.Reinjected
+			p.Bytes += n.Received
+			p.Packets += n.PacketsReceived
+			if n.Sent > 0 {
+				p.SRTT = max(p.SRTT, n.MedianRTT().Seconds()*1e3)
+			}
+		}
+		p.Retransmitted += s.Retransmitted
+		p.Reinjected += s.Reinjected
+		f.Retransmitted += s.Retransmitted
+		f.Reinjected += s.Reinjected
+		f.Subflows = append(f.Subflows, s)
+		sent += s.BytesSent
 	}
-	f.FallbackReason = c.Fallback
-	f.Retransmitted, f.Reinjected, f.Duplicate = 0, 0, 0
-	f.Paths, f.Subflows = nil, nil
-	var sent, received uint64
-	for i, s := range c.Subflows {
-		u, d := &s.Dirs[Up], &s.Dirs[Down]
-		sent += u.Sent + d.Sent
-		received += u.Received + d.Received
-		f.Duplicate += u.Received + d.Received - u.FirstReceived - d.FirstReceived - u.Unmapped - d.Unmapped
-		sub := result.Subflow{
-			ID: s.ID, Path: s.Path, Client: s.Client.String(), Server: s.Server.String(),
-			BytesSent:     u.Sent + d.Sent,
-			Retransmitted: u.Retransmitted + d.Retransmitted,
-			Reinjected:    u.Reinjected + d.Reinjected,
-			Backup:        s.Backup,
-		}
-		f.Retransmitted += sub.Retransmitted
-		f.Reinjected += sub.Reinjected
-		if s.Established != clock.Never {
-			sub.Established = s.Established.Seconds()
-			f.Subflows = append(f.Subflows, sub)
-		}
-		if !c.pathBefore(i) {
-			f.Paths = append(f.Paths, c.reportPath(s))
-		}
+	var all uint64
+	for _, p := range f.Paths {
+		all += p.Bytes
 	}
 	for i := range f.Paths {
-		if received > 0 {
-			f.Paths[i].Share = float64(f.Paths[i].Bytes) / float64(received)
+		if all > 0 {
+			f.Paths[i].Share = float64(f.Paths[i].Bytes) / float64(all)
 		}
 	}
-	if f.Duration > 0 {
-		f.Throughput = float64(sent) * 8 / f.Duration
-	}
-}
-
-// reportPath sums the subflows of the path of s. Its round-trip time is that of
-// the direction that carried more.
-func (c *Conn) reportPath(s *Subflow) result.Path {
-	u, d := c.PathCounters(s.Path, Up), c.PathCounters(s.Path, Down)
-	p := result.Path{
-		Name:          s.Path,
-		Bytes:         u.Received + d.Received,
-		Packets:       u.PacketsReceived + d.PacketsReceived,
-		Retransmitted: u.Retransmitted + d.Retransmitted,
-		Reinjected:    u.Reinjected + d.Reinjected,
-	}
-	main := Down
-	if u.Received > d.Received {
-		main = Up
-	}
-	p.SRTT = s.Dirs[main].MedianRTT().Seconds() * 1e3
-	return p
+	return sent
 }

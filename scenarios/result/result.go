@@ -32,6 +32,9 @@ type Environment struct {
 	SchedDelayP50 float64 `json:"sched_delay_p50_us"` // how late a sleeping thread woke
 	SchedDelayP99 float64 `json:"sched_delay_p99_us"`
 	SchedDelayMax float64 `json:"sched_delay_max_us"`
+	// PacketOrder is "kept" if no load of the machine can reorder packets on links
+	// without impairments, else why it can.
+	PacketOrder string `json:"packet_order"`
 }
 
 // Skipped is a pairing that did not run.

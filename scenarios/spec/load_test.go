@@ -319,7 +319,9 @@ timeline:
   - {at: 9s, link: l, downlink: {loss: 50%}, ramp: 2s}
   - {at: 5s, link: l, delay: 20ms, jitter: 3ms}
   - {at: 6s, name: gone, iface: a.m, state: down, notice: true}
+  - {at: 6500ms, iface: a.m, state: up, notice: true}
   - {at: 7s, host: a, delete_endpoint: {dev: m}}
+  - {at: 7500ms, iface: a.m, state: up, notice: true}
   - {at: 8s, host: a, add_endpoint: {dev: m, flags: [subflow, backup]}}
   - {at: 8500ms, host: a, change_endpoint: {id: 2, flags: [nobackup]}, set_limits: {subflows: 4}}
   - {at: 10s, link: m, state: down}
@@ -333,19 +335,23 @@ timeline:
 	if !tl[1].Notice || *tl[1].IfaceUp {
 		t.Errorf("second: %+v", tl[1])
 	}
-	if d := tl[2].DeleteEndpoint; d == nil || d.ID != 2 || d.Addr != addr("10.0.2.1") {
+	// What goes with an interface is what it has then, and that comes back, once.
+	if len(tl[1].Noticed) != 1 || tl[1].Noticed[0].ID != 2 || !slices.Equal(tl[2].Noticed, tl[1].Noticed) || tl[4].Noticed != nil {
+		t.Errorf("noticed: %+v, %+v, %+v", tl[1].Noticed, tl[2].Noticed, tl[4].Noticed)
+	}
+	if d := tl[3].DeleteEndpoint; d == nil || d.ID != 2 || d.Addr != addr("10.0.2.1") {
 		t.Errorf("delete: %+v", d)
 	}
-	if a := tl[3].AddEndpoint; a == nil || a.ID != 2 || a.Flags != pm.Subflow|pm.Backup || a.Dev != "m" {
+	if a := tl[5].AddEndpoint; a == nil || a.ID != 2 || a.Flags != pm.Subflow|pm.Backup || a.Dev != "m" {
 		t.Errorf("add: %+v", a)
 	}
-	if c := tl[4].ChangeEndpoint; c == nil || c.Flags != pm.Subflow || *tl[4].SetLimits != (pm.Limits{Subflows: 4, AddAddrAccepted: 8}) {
-		t.Errorf("change: %+v %+v", c, tl[4].SetLimits)
+	if c := tl[6].ChangeEndpoint; c == nil || c.Flags != pm.Subflow || *tl[6].SetLimits != (pm.Limits{Subflows: 4, AddAddrAccepted: 8}) {
+		t.Errorf("change: %+v %+v", c, tl[6].SetLimits)
 	}
-	if e := tl[5]; e.Ramp != 2*time.Second || e.Impair[1].Loss.Random.P != 0.5 || e.Impair[0].Loss.Random.P != 0.01 || e.Impair[1].Delay != 20*time.Millisecond {
+	if e := tl[7]; e.Ramp != 2*time.Second || e.Impair[1].Loss.Random.P != 0.5 || e.Impair[0].Loss.Random.P != 0.01 || e.Impair[1].Delay != 20*time.Millisecond {
 		t.Errorf("ramp: %+v", e.Impair)
 	}
-	if *tl[6].LinkUp || tl[6].Impair != nil || !tl[7].Stop || tl[8].Mark != "the end" {
+	if *tl[8].LinkUp || tl[8].Impair != nil || !tl[9].Stop || tl[10].Mark != "the end" {
 		t.Errorf("rest: %+v", tl[6:])
 	}
 }

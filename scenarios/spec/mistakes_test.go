@@ -57,6 +57,8 @@ func TestMistakes(t *testing.T) {
 		{"negative delay", "delay: 15ms", "delay: -15ms", "8:55", []string{"negative"}},
 		{"no unit", "delay: 15ms", "delay: 15", "8:55", []string{"has no unit", "15ms"}},
 		{"wrong unit", "delay: 15ms", "delay: 15mbit", "8:55", []string{"is a rate", "a time"}},
+		{"port of a parallel connection", "download: 1MB}", "download: 1MB, parallel: 3}\n  put: {type: bulk, client: phone, server: server, upload: 1MB, port: 5003}", "15:3", []string{"workloads.put listens on port 5003 of server, as workloads.get does"}},
+		{"ports beyond", "download: 1MB}", "download: 1MB, port: 65534, parallel: 3}", "14:78", []string{"port 65534 with parallel 3 is beyond 65535"}},
 		{"mbps", "rate: 20mbit", "rate: 20mbps", "3:16", []string{"tc reads it as megabytes per second; write mbit"}},
 		{"more than 100 %", "delay: 30ms", "loss: 101%", "9:41", []string{"outside 0%..100%"}},
 		{"no percent sign", "delay: 30ms", "loss: 0.1", "9:41", []string{"percent sign"}},

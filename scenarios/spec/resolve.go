@@ -85,12 +85,13 @@ func host(end string) string {
 	return name
 }
 
-// checkPorts refuses two workloads that listen on one port of one host.
+// checkPorts refuses two workloads that listen on one port of one host. Parallel
+// connections take the ports that follow.
 func (d *document) checkPorts(work []Workload, r *decode.Report) {
 	for i, w := range work {
 		for _, o := range work[:i] {
-			if o.Port == w.Port && o.Server == w.Server && w.Server != "" {
-				r.Errorf(d.workloads[i].at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, w.Port, w.Server, o.Name)
+			if int(o.Port) < int(w.Port)+w.Parallel && int(w.Port) < int(o.Port)+o.Parallel && o.Server == w.Server && w.Server != "" {
+				r.Errorf(d.workloads[i].at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, max(o.Port, w.Port), w.Server, o.Name)
 			}
 		}
 	}

@@ -28,6 +28,9 @@ const (
 // Kernel reports whether the stack is Linux's.
 func (s Stack) Kernel() bool { return s == StackKernelMPTCP || s == StackKernelTCP }
 
+// MPTCP reports whether the stack speaks MPTCP.
+func (s Stack) MPTCP() bool { return s == StackMPTCP || s == StackKernelMPTCP }
+
 // Run is one pairing x sweep point x repetition, resolved: what a fabric runs.
 type Run struct {
 	ID        string // "mptcp-mptcp/mode=full/seed=7"
@@ -124,6 +127,7 @@ type Event struct {
 	Iface   string // HOST.LINK
 	IfaceUp *bool
 	Notice  bool
+	Noticed []pm.Endpoint // with Notice: the endpoints that go, or come back, with the interface
 
 	Host           string
 	AddEndpoint    *pm.Endpoint

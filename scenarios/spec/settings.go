@@ -22,6 +22,8 @@ type setting struct {
 	sysctl bool     // Linux has it
 	ours   bool     // our stack has it
 	socket bool     // may differ between sockets of a kernel host
+	fixed  string   // what our stack does where it has no choice; "": nothing of the kind
+	some   bool     // our stack has no 0
 }
 
 type settingKind uint8
@@ -36,18 +38,18 @@ const (
 
 var mptcpSettings = []setting{
 	{name: "checksum_enabled", kind: boolSetting, def: "false", sysctl: true, ours: true, doc: "DSS checksums"},
-	{name: "add_addr_timeout", kind: timeSetting, def: "2min", sysctl: true, ours: true, doc: "until an ADD_ADDR without echo is sent again"},
+	{name: "add_addr_timeout", kind: timeSetting, def: "2min", some: true, sysctl: true, ours: true, doc: "until an ADD_ADDR without echo is sent again"},
 	{name: "allow_join_initial_addr_port", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "false sets flag C of MP_CAPABLE"},
-	{name: "stale_loss_cnt", kind: intSetting, def: "4", sysctl: true, ours: true, doc: "retransmission intervals without progress until a subflow is stale"},
-	{name: "close_timeout", kind: timeSetting, def: "1min", sysctl: true, ours: true, doc: "how long a connection without subflows waits for a new one"},
+	{name: "stale_loss_cnt", kind: intSetting, def: "4", some: true, sysctl: true, ours: true, doc: "retransmission intervals without progress until a subflow is stale"},
+	{name: "close_timeout", kind: timeSetting, def: "1min", some: true, sysctl: true, ours: true, doc: "how long a connection without subflows waits for a new one"},
 	{name: "scheduler", kind: wordSetting, def: "minrtt", sysctl: true, ours: true, doc: "packet scheduler; minrtt on a kernel stack is its default",
 		words: []string{"minrtt", "roundrobin", "redundant", "last-received"}, kernel: []string{"default", "minrtt"}, later: []string{"blest", "ecf"}},
 	{name: "path_manager", kind: wordSetting, def: "kernel", sysctl: true, ours: true, doc: "who makes subflows",
 		words: []string{"kernel", "fullmesh"}, kernel: []string{"kernel", "userspace"}, later: []string{"single-path"}},
 	{name: "syn_retrans_before_tcp_fallback", kind: intSetting, def: "2", sysctl: true, ours: true, doc: "SYNs with MP_CAPABLE before one without"},
-	{name: "blackhole_timeout", kind: timeSetting, def: "1h", sysctl: true, doc: "how long MPTCP is off after a path swallowed its SYNs"},
-	{name: "subflows_per_pair", kind: intSetting, def: "1", doc: "subflows of fullmesh for each pair of addresses"},
-	{name: "bring_up", kind: timeSetting, def: "0s", doc: "how long single-path needs for the next path"},
+	{name: "blackhole_timeout", kind: timeSetting, def: "1h", fixed: "0s", sysctl: true, doc: "how long MPTCP is off after a path swallowed its SYNs"},
+	{name: "subflows_per_pair", kind: intSetting, def: "1", fixed: "1", doc: "subflows of fullmesh for each pair of addresses"},
+	{name: "bring_up", kind: timeSetting, def: "0s", fixed: "0s", doc: "how long single-path needs for the next path"},
 	{name: "opportunistic_retransmission", kind: boolSetting, def: "false", ours: true, doc: "NSDI'12: resend the head of a full receive window on a faster path"},
 	{name: "penalization", kind: boolSetting, def: "false", ours: true, doc: "NSDI'12: halve the window of the path that holds it up"},
 }
@@ -55,23 +57,23 @@ var mptcpSettings = []setting{
 var tcpSettings = []setting{
 	{name: "congestion_control", kind: wordSetting, def: "cubic", sysctl: true, ours: true, socket: true, doc: "cubic is set on kernel stacks, too: never the host kernel's default",
 		words: []string{"cubic", "reno", "lia"}, kernel: []string{"cubic", "reno", "bbr"}, later: []string{"olia", "balia", "wvegas", "ewtcp", "coupled"}},
-	{name: "rmem", kind: bufferSetting, def: "4KiB 128KiB 6MiB", sysctl: true, ours: true, socket: true, doc: "receive buffer: a size is a fixed window of payload, [least, default, most] is autotuning"},
-	{name: "wmem", kind: bufferSetting, def: "4KiB 16KiB 4MiB", sysctl: true, ours: true, socket: true, doc: "send buffer, as rmem"},
+	{name: "rmem", kind: bufferSetting, def: "4KiB 128KiB 6MiB", some: true, sysctl: true, ours: true, socket: true, doc: "receive buffer: a size is a fixed window of payload, [least, default, most] is autotuning"},
+	{name: "wmem", kind: bufferSetting, def: "4KiB 16KiB 4MiB", some: true, sysctl: true, ours: true, socket: true, doc: "send buffer, as rmem"},
 	{name: "syn_retries", kind: intSetting, def: "6", sysctl: true, ours: true, doc: "SYNs sent again"},
 	{name: "synack_retries", kind: intSetting, def: "5", sysctl: true, ours: true, doc: "SYN/ACKs sent again"},
-	{name: "retries2", kind: intSetting, def: "15", sysctl: true, ours: true, doc: "timeouts until a connection is given up"},
+	{name: "retries2", kind: intSetting, def: "15", some: true, sysctl: true, ours: true, doc: "timeouts until a connection is given up"},
 	{name: "sack", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "selective acknowledgments"},
 	{name: "timestamps", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "the timestamps option"},
 	{name: "window_scaling", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "the window scale option"},
-	{name: "rto_min", kind: timeSetting, def: "200ms", sysctl: true, ours: true, doc: "RTO = SRTT + max(4 RTTVAR, rto_min), as Linux"},
-	{name: "rto_max", kind: timeSetting, def: "2min", sysctl: true, ours: true, doc: "largest RTO"},
-	{name: "fin_timeout", kind: timeSetting, def: "1min", sysctl: true, ours: true, doc: "of orphans in FIN-WAIT-2"},
-	{name: "initcwnd", kind: intSetting, def: "10", ours: true, doc: "initial window in segments"},
-	{name: "syncookies", kind: intSetting, def: "1", sysctl: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
-	{name: "fastopen", kind: intSetting, def: "1", sysctl: true, doc: "bits as in Linux: 1 client, 2 server"},
-	{name: "ecn", kind: intSetting, def: "2", sysctl: true, doc: "0 off, 1 asked for, 2 on request"},
-	{name: "slow_start_after_idle", kind: boolSetting, def: "true", sysctl: true, doc: "restart after idle"},
-	{name: "no_metrics_save", kind: boolSetting, def: "false", sysctl: true, doc: "forget metrics of closed connections"},
+	{name: "rto_min", kind: timeSetting, def: "200ms", some: true, sysctl: true, ours: true, doc: "RTO = SRTT + max(4 RTTVAR, rto_min), as Linux"},
+	{name: "rto_max", kind: timeSetting, def: "2min", some: true, sysctl: true, ours: true, doc: "largest RTO"},
+	{name: "fin_timeout", kind: timeSetting, def: "1min", some: true, sysctl: true, ours: true, doc: "of orphans in FIN-WAIT-2"},
+	{name: "initcwnd", kind: intSetting, def: "10", some: true, ours: true, doc: "initial window in segments"},
+	{name: "syncookies", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
+	{name: "fastopen", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "bits as in Linux: 1 client, 2 server"},
+	{name: "ecn", kind: intSetting, def: "2", fixed: "0", sysctl: true, doc: "0 off, 1 asked for, 2 on request"},
+	{name: "slow_start_after_idle", kind: boolSetting, def: "true", fixed: "true", sysctl: true, doc: "restart after idle"},
+	{name: "no_metrics_save", kind: boolSetting, def: "false", fixed: "true", sysctl: true, doc: "forget metrics of closed connections"},
 	{name: "moderate_rcvbuf", kind: boolSetting, def: "true", sysctl: true, doc: "receive buffer autotuning"},
 	{name: "notsent_lowat", kind: intSetting, def: "4294967295", sysctl: true, doc: "bytes unsent below which a socket is writable"},
 }
@@ -214,30 +216,88 @@ func overlay(blocks ...settingsBlock) Settings {
 	return s
 }
 
-// checkSettings reports settings that a stack does not have.
+// checkSettings reports settings that a stack does not have. What it does anyway
+// may be said.
 func checkSettings(r *decode.Report, host string, stack Stack, perSocket bool, blocks ...settingsBlock) {
 	last := settingsBlock{}
 	for _, b := range blocks {
 		maps.Copy(last, b)
 	}
 	for _, key := range slices.Sorted(maps.Keys(last)) {
-		g, s := last[key], settingOf(key)
-		mptcpKey := strings.HasPrefix(key, "mptcp.")
-		switch {
-		case mptcpKey && (stack == StackTCP || stack == StackKernelTCP):
-		case g.text == s.def && s.kind != wordSetting: // asks for nothing special
-		case !s.sysctl && !s.ours:
-			r.Errorf(g.at, "%s is known, not built yet", key)
-		case stack.Kernel() && !s.sysctl:
-			r.Errorf(g.at, "%s is of the built-in stack alone; %s runs %s", key, host, stack)
-		case !stack.Kernel() && !s.ours:
-			r.Errorf(g.at, "%s is of kernel stacks alone (for the built-in one: known, not built yet); %s runs %s", key, host, stack)
-		case stack.Kernel() && perSocket && !s.socket:
-			r.Errorf(g.at, "%s holds for a whole kernel host; set it in topology.hosts.%s", key, host)
-		case s.kind == wordSetting && stack.Kernel() && !slices.Contains(s.kernel, g.text):
-			r.Errorf(g.at, "%s: Linux has no %q; %s runs %s%s", key, g.text, host, stack, decode.Allowed(s.kernel))
-		case s.kind == wordSetting && !stack.Kernel() && !slices.Contains(s.words, g.text):
-			r.Errorf(g.at, "%s: %q is of kernel stacks alone; %s runs %s%s", key, g.text, host, stack, decode.Allowed(s.words))
+		if strings.HasPrefix(key, "mptcp.") && !stack.MPTCP() {
+			continue
+		}
+		wrong := settingOf(key).missing
+		if stack.Kernel() {
+			wrong = settingOf(key).missingInLinux
+		}
+		if text := wrong(last[key].text, perSocket); text != "" {
+			text = strings.ReplaceAll(text, "STACK", fmt.Sprintf("%s runs %s", host, stack))
+			r.Errorf(last[key].at, "%s%s", key, strings.ReplaceAll(text, "HOST", host))
 		}
 	}
+}
+
+// missing says why our stack cannot have a setting; "": it can.
+func (s *setting) missing(text string, _ bool) string {
+	switch {
+	case !s.ours && text == s.fixed:
+	case !s.ours && s.sysctl:
+		return " is of kernel stacks alone (for the built-in one: known, not built yet); STACK"
+	case !s.ours:
+		return " is known, not built yet"
+	case s.some && zero(text):
+		return fmt.Sprintf(": the built-in stack has no %s here; STACK", text)
+	case s.kind == wordSetting && !slices.Contains(s.words, text):
+		return fmt.Sprintf(": %q is of kernel stacks alone; STACK%s", text, decode.Allowed(s.words))
+	}
+	return ""
+}
+
+// missingInLinux says why a kernel stack cannot have a setting; "": it can.
+func (s *setting) missingInLinux(text string, perSocket bool) string {
+	switch {
+	case !s.sysctl && text == s.def: // Linux does so anyway
+	case !s.sysctl && !s.ours:
+		return " is known, not built yet"
+	case !s.sysctl:
+		return " is of the built-in stack alone; STACK"
+	case perSocket && !s.socket:
+		return " holds for a whole kernel host; set it in topology.hosts.HOST"
+	case s.kind == wordSetting && !slices.Contains(s.kernel, text):
+		return fmt.Sprintf(": Linux has no %q; STACK%s", text, decode.Allowed(s.kernel))
+	}
+	return ""
+}
+
+// zero reports whether a value is 0; of three sizes the last counts.
+func zero(text string) bool {
+	words := strings.Fields(text)
+	w := words[len(words)-1]
+	return w == "0" || w[0] == '0' && (w[1] < '0' || w[1] > '9') && w[1] != '.'
+}
+
+// InForce returns the settings, by "tcp.rmem", that a stack was told and honours:
+// all of the built-in one; of a kernel those that the file gave, and the congestion
+// controller, which is always set. The others are the kernel's own affair.
+func (s Settings) InForce(stack Stack) map[string]string {
+	m := map[string]string{}
+	add := func(block string, list []setting, values map[string]string) {
+		for i := range list {
+			e := &list[i]
+			key := block + "." + e.name
+			told := e.ours
+			if stack.Kernel() {
+				told = e.sysctl && s.Given[key] || key == "tcp.congestion_control"
+			}
+			if told {
+				m[key] = values[e.name]
+			}
+		}
+	}
+	if stack.MPTCP() {
+		add("mptcp", mptcpSettings, s.MPTCP)
+	}
+	add("tcp", tcpSettings, s.TCP)
+	return m
 }

@@ -170,7 +170,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 	now := map[string]*[2]topology.Behaviour{}
 	state := map[string]*pathManager{}
 	for _, h := range hosts {
-		state[h.Name] = &pathManager{slices.Clone(h.Endpoints), h.Limits}
+		state[h.Name] = &pathManager{slices.Clone(h.Endpoints), h.Limits, map[string][]pm.Endpoint{}}
 	}
 	names := map[string]bool{}
 	var out []Event
@@ -186,6 +186,10 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 		case e.Iface != "":
 			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
 			e.IfaceUp = e.state
+			host, link, _ := strings.Cut(e.Iface, ".")
+			if p := state[host]; e.Notice && p != nil && e.state != nil {
+				e.Noticed = p.notice(link, *e.state)
+			}
 		case e.Host != "":
 			resolveHostEvent(e, t, state, r)
 		case e.Workload != "" && !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload }):
@@ -238,6 +242,29 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 type pathManager struct {
 	endpoints []pm.Endpoint
 	limits    pm.Limits
+	withdrawn map[string][]pm.Endpoint // by notice, of each link
+}
+
+// notice withdraws the endpoints that an interface has now, or brings back those
+// that went with it.
+func (p *pathManager) notice(link string, up bool) []pm.Endpoint {
+	if up {
+		back := p.withdrawn[link]
+		p.endpoints = append(slices.Clone(p.endpoints), back...)
+		delete(p.withdrawn, link)
+		return back
+	}
+	var stay, gone []pm.Endpoint
+	for _, e := range p.endpoints {
+		if e.Dev == link {
+			gone = append(gone, e)
+		} else {
+			stay = append(stay, e)
+		}
+	}
+	p.endpoints = stay
+	p.withdrawn[link] = append(p.withdrawn[link], gone...)
+	return gone
 }
 
 func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pathManager, r *decode.Report) {

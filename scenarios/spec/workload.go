@@ -31,9 +31,8 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 	m.Require("client")
 	decode.Get(m, "server", endType, &w.server, "who listens: HOST, or HOST.LINK for the destination address")
 	m.Require("server")
-	port := 5001 + len(d.workloads)
-	decode.Get(m, "port", decode.IntType(1, 65535), &port, "default 5001 and on, in the order of the file")
-	w.Port = uint16(port)
+	port := 0
+	decode.Get(m, "port", decode.IntType(1, 65535), &port, "of the first connection; default: the first free from 5001, in the order of the file")
 	decode.Get(m, "family", ipType, &w.family, "4 or 6; default 4 if there is an IPv4 address")
 	decode.Get(m, "proto", decode.EnumType([]string{"mptcp", "tcp"}), &w.Proto, "of its sockets; default: what the host's stack is")
 	decode.Get(m, "start", decode.TimeType, &w.Start, "default 0s")
@@ -47,8 +46,35 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 		return
 	}
 	w.clientAt, w.serverAt = m.PositionOf("client"), m.PositionOf("server")
+	if port == 0 {
+		port = d.freePort(w.Parallel)
+	}
+	if port+w.Parallel-1 > math.MaxUint16 {
+		m.Report().Errorf(m.PositionOf("port"), "%s: port %d with parallel %d is beyond 65535", m.Path, port, w.Parallel)
+	}
+	w.Port = uint16(port)
 	w.checkType(m)
 	d.workloads = append(d.workloads, w)
+}
+
+// firstPort is the server's of the first connection, where the file has no word.
+const firstPort = 5001
+
+// freePort returns the first of n ports in a row that no workload before has:
+// every connection has a port of its own, so that it belongs to one flow beyond
+// doubt.
+func (d *document) freePort(n int) int {
+	port := firstPort
+	for again := true; again; {
+		again = false
+		for i := range d.workloads {
+			o := &d.workloads[i]
+			if port < int(o.Port)+o.Parallel && int(o.Port) < port+n {
+				port, again = int(o.Port)+o.Parallel, true
+			}
+		}
+	}
+	return port
 }
 
 func (w *workloadDraft) bulkKeys(m *decode.Map) {

@@ -51,10 +51,9 @@ type Lab struct {
 	order    []*Node
 	relay    *thread // all relay ports; nil if no link is relayed
 
-	unordered bool // an interface could not be bound to one processor
+	unordered error // why an interface could not be bound to one processor
 
 	mu       sync.Mutex
-	warnings []string
 	closed   bool
 	captures []*Capture
 	err      error
@@ -148,19 +147,6 @@ func (l *Lab) Now() clock.Instant { return l.clock.Now() }
 
 // Node returns the node of that name, or nil.
 func (l *Lab) Node(name string) *Node { return l.nodes[name] }
-
-// Warnings returns what the machine did not permit and the lab can do without.
-func (l *Lab) Warnings() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]string(nil), l.warnings...)
-}
-
-func (l *Lab) warn(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.warnings = append(l.warnings, fmt.Sprintf(format, args...))
-}
 
 // lookup returns the node and its interface, or an error that names what is missing.
 func (l *Lab) lookup(node, iface string) (*Node, *Interface, error) {

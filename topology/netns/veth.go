@@ -58,25 +58,22 @@ func (l *Lab) addLink(index int) error {
 }
 
 // steer keeps the packets that arrive at an interface in order, if the machine lets
-// us. In a user namespace it never does, which Ordered tells.
+// us. In a user namespace it never does, which Unordered tells.
 func (l *Lab) steer(t *thread, name string, cpu int) {
 	err := t.sysfs
 	if err == nil {
 		err = t.do(func() error { return keepOrder(name, cpu) })
 	}
-	if err == nil || l.unordered {
-		return
-	}
-	l.unordered = true
-	if !InUserNamespace() {
-		l.warn("a busy machine may reorder packets on clean links: %v", err)
+	if err != nil && l.unordered == nil {
+		l.unordered = err
 	}
 }
 
-// Ordered reports whether links keep the order of packets whatever the machine's load.
-// Otherwise a sender that the kernel moves to another processor within a burst can
-// overtake its own packets; only root of the machine can prevent that.
-func (l *Lab) Ordered() bool { return !l.unordered }
+// Unordered says why links need not keep the order of packets on a busy machine;
+// nil: they keep it. Where they need not, a sender that the kernel moves to another
+// processor within a burst can overtake its own packets; only root of the machine
+// can prevent that.
+func (l *Lab) Unordered() error { return l.unordered }
 
 // addRelayed makes a pair from each end into the relays' namespace.
 func (l *Lab) addRelayed(index int, ends [2]*Node) error {

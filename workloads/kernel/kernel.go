@@ -184,8 +184,9 @@ func setBuffer(fd, plain, force, size int) error {
 	return nil
 }
 
-// reap closes the sockets that are done with.
-func (h *sockets) reap() {
+// reap closes the sockets that are done with, and reports whether there were any.
+func (h *sockets) reap() bool {
+	before := len(h.conns)
 	kept := h.conns[:0]
 	for _, c := range h.conns {
 		if c.fd >= 0 && !(c.closing && c.Done()) {
@@ -194,6 +195,7 @@ func (h *sockets) reap() {
 	}
 	clear(h.conns[len(kept):])
 	h.conns = kept
+	return len(kept) < before
 }
 
 // closing reports whether a socket waits for its end to be acknowledged.

@@ -205,7 +205,11 @@ func (p *Pump) turn() (next clock.Instant, run bool) {
 			next = clock.Min(next, at)
 		}
 	}
-	p.sockets.reap()
+	if p.sockets.reap() && !done {
+		// The last acknowledgment came after the application had looked. No event
+		// will tell it again.
+		next = now
+	}
 	if p.sockets.closing() {
 		next = clock.Min(next, now.Add(recheck))
 	}

@@ -1,0 +1,81 @@
+package spec
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A setting that a stack does not honour is refused, never taken in silence; what
+// a stack does anyway may be said.
+func TestSettingsOfStacks(t *testing.T) {
+	for _, c := range []struct{ stack, line, want string }{ // want "": accepted
+		{"mptcp", "tcp: {ecn: 2}", "tcp.ecn is of kernel stacks alone (for the built-in one: known, not built yet); server runs mptcp"},
+		{"mptcp", "tcp: {ecn: 1}", "not built yet"},
+		{"mptcp", "tcp: {ecn: 0}", ""},
+		{"mptcp", "tcp: {fastopen: 1}", "not built yet"},
+		{"mptcp", "tcp: {syncookies: 1}", "not built yet"},
+		{"tcp", "tcp: {syncookies: 2}", "not built yet"},
+		{"mptcp", "tcp: {moderate_rcvbuf: true}", "not built yet"},
+		{"mptcp", "tcp: {notsent_lowat: 16384}", "not built yet"},
+		{"mptcp", "tcp: {slow_start_after_idle: false}", "not built yet"},
+		{"mptcp", "tcp: {slow_start_after_idle: true}", ""},
+		{"mptcp", "mptcp: {blackhole_timeout: 1h}", "not built yet"},
+		{"mptcp", "mptcp: {blackhole_timeout: 0}", ""},
+		{"tcp", "mptcp: {blackhole_timeout: 1h}", ""}, // no MPTCP, no matter
+		{"mptcp", "mptcp: {subflows_per_pair: 2}", "mptcp.subflows_per_pair is known, not built yet"},
+		{"mptcp", "mptcp: {subflows_per_pair: 1}", ""},
+		{"mptcp", "mptcp: {close_timeout: 0}", "the built-in stack has no 0s here"},
+		{"mptcp", "tcp: {rmem: 0}", "has no 0"},
+		{"mptcp", "tcp: {retries2: 0}", "has no 0"},
+		{"mptcp", "tcp: {syn_retries: 0}", ""},
+		{"kernel-mptcp", "tcp: {ecn: 1, fastopen: 3, syncookies: 2, moderate_rcvbuf: false}", ""},
+		{"kernel-mptcp", "mptcp: {blackhole_timeout: 5s, close_timeout: 0}", ""},
+		{"kernel-mptcp", "tcp: {initcwnd: 20}", "tcp.initcwnd is of the built-in stack alone; server runs kernel-mptcp"},
+		{"kernel-mptcp", "tcp: {initcwnd: 10}", ""},
+	} {
+		text := strings.Replace(base, "server: {stack: mptcp}", "server: {stack: "+c.stack+", "+c.line+"}", 1)
+		_, err := Load(write(t, "s.yaml", text), Options{Fabric: "netns"})
+		switch {
+		case c.want == "" && err != nil, c.want != "" && err == nil:
+			t.Errorf("%s with %s: %v, want %q", c.stack, c.line, err, c.want)
+		case err != nil && !strings.Contains(err.Error(), c.want):
+			t.Errorf("%s with %s: %v, want %q", c.stack, c.line, err, c.want)
+		}
+	}
+}
+
+// Only what a stack was told and honours is said to be in force, and what only a
+// kernel has becomes its sysctl.
+func TestSettingsInForce(t *testing.T) {
+	text := strings.Replace(base, "server: {stack: mptcp}", "server: {stack: kernel-mptcp, tcp: {ecn: 1, sack: false}}", 1)
+	f, err := Load(write(t, "s.yaml", text), Options{Fabric: "netns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone, server := f.Runs[0].Hosts[0], f.Runs[0].Hosts[1]
+	got := slices.Sorted(maps.Keys(server.Settings.InForce(server.Stack)))
+	if want := []string{"mptcp.scheduler", "tcp.congestion_control", "tcp.ecn", "tcp.sack"}; !slices.Equal(got, want) {
+		t.Errorf("in force on the kernel host: %v, want %v", got, want)
+	}
+	ours := phone.Settings.InForce(phone.Stack)
+	if ours["tcp.rto_min"] != "200ms" || ours["mptcp.scheduler"] != "minrtt" {
+		t.Errorf("in force on our host: %v", ours)
+	}
+	for _, key := range []string{"tcp.ecn", "tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout", "mptcp.subflows_per_pair"} {
+		if v, ok := ours[key]; ok {
+			t.Errorf("%s %s is said to be in force on our host", key, v)
+		}
+	}
+	if m := phone.Settings.InForce(StackTCP); m["mptcp.scheduler"] != "" || m["tcp.sack"] != "true" {
+		t.Errorf("in force on plain TCP: %v", m)
+	}
+	var names []string
+	for _, s := range Sysctls(server.Settings) {
+		names = append(names, s.Name+"="+s.Value)
+	}
+	if !slices.Contains(names, "net.ipv4.tcp_ecn=1") || !slices.Contains(names, "net.ipv4.tcp_sack=0") {
+		t.Errorf("sysctls %v", names)
+	}
+}
