@@ -301,7 +301,6 @@ var fixed = map[string]string{
 	"net.ipv4.tcp_tso_win_divisor":     "", // segments are sent one by one
 	"net.ipv4.tcp_min_tso_segs":        "",
 	"net.ipv4.tcp_migrate_req":         "",
-	"net.ipv4.tcp_syn_linear_timeouts": "0",
 	"net.ipv4.tcp_ecn":                 "0",
 	"net.mptcp.blackhole_timeout":      "0",
 }
@@ -339,6 +338,8 @@ func (r *run) sysctlSet(kv string) error {
 		cfg.TCP.NoWindowScaling = n == 0
 	case "net.ipv4.tcp_syn_retries":
 		cfg.TCP.SYNRetries = orNone(n)
+	case "net.ipv4.tcp_syn_linear_timeouts":
+		cfg.TCP.SYNLinearTimeouts = n
 	case "net.ipv4.tcp_synack_retries":
 		cfg.TCP.SYNACKRetries = orNone(n)
 	case "net.ipv4.tcp_retries2":
@@ -352,10 +353,7 @@ func (r *run) sysctlSet(kv string) error {
 	case "net.mptcp.checksum_enabled":
 		cfg.ChecksumEnabled = n != 0
 	case "net.mptcp.syn_retrans_before_tcp_fallback":
-		cfg.SYNRetriesBeforeTCPFallback = n
-		if n == 0 {
-			return unsupported("sysctl %s=0", key)
-		}
+		cfg.SYNRetriesBeforeTCPFallback = orNone(n)
 	default:
 		return unsupported("sysctl %s", key)
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	RTOMax            time.Duration // 0 is 120 s (Linux)
 	SYNRetries        int           // 0 is 6 (tcp_syn_retries); negative: none
 	SYNACKRetries     int           // 0 is 5
+	SYNLinearTimeouts int           // so many SYNs more, and without back-off (Linux since 6.5: 4)
 	Retries2          int           // 0 is 15 (tcp_retries2)
 	NoSACK            bool
 	NoTimestamps      bool
