@@ -54,6 +54,7 @@ type Conn struct {
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
 	closedLast             bool // our direction ended after the peer's
+	ack64                  bool // a mapping of the peer had a 64-bit DSN: DATA_ACKs are 64-bit, too
 	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab

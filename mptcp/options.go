@@ -70,7 +70,9 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	}
 	o.Has |= wire.HasDSS
 	d := &o.DSS
-	*d = wire.DSS{HasAck: true, Ack64: true, DataAck: c.dataAck()}
+	// "If data is received with a 64-bit DSN, it MUST be acknowledged with a 64-bit
+	// Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
+	*d = wire.DSS{HasAck: true, Ack64: c.ack64, DataAck: c.dataAck()}
 	switch {
 	case n == 0 && c.fastWait.path == sf:
 		o.Has |= wire.HasFastClose
