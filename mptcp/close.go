@@ -197,7 +197,7 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 	c.err = err
 	for _, sf := range c.subflows {
 		reason := wire.RstMPTCP
-		if err == ErrAborted {
+		if err == ErrAborted || c.fastClosedByPeer {
 			reason = wire.RstUnspecified
 		}
 		if sf != c.fastWait.path {

@@ -54,7 +54,10 @@ type Conn struct {
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
 	closedLast             bool // our direction ended after the peer's
-	ack64                  bool // a mapping of the peer had a 64-bit DSN: DATA_ACKs are 64-bit, too
+	fastClosedByPeer       bool
+	ackSaid                wire.DSN // the DATA_ACK that went out last
+	edgeSaid               uint64   // and the right edge of the window with it
+	ack64                  bool     // the peer's last mapping had a 64-bit DSN: so are DATA_ACKs
 	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab

@@ -27,7 +27,17 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	case c.speech == fallen:
 		sf.lastOptions(now, s, ssn, n)
 	}
-	return c.advertise()
+	wnd = c.advertise()
+	if s.Options.Has&wire.HasDSS != 0 {
+		c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge
+	}
+	return wnd
+}
+
+// saidAll reports whether DATA_ACK and window are those that went out last.
+func (c *Conn) saidAll() bool {
+	c.advertise()
+	return c.ackSaid == c.dataAck() && c.edgeSaid == c.recv.edge
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.

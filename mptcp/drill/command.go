@@ -297,12 +297,12 @@ func (r *run) setSysctls(args []string) error {
 // fixed are sysctls whose value has no effect here: the stack has no such thing,
 // or does as the value says whatever it is.
 var fixed = map[string]string{
-	"net.ipv4.tcp_fastopen":            "", // there is none: the calls that want it fail
-	"net.ipv4.tcp_tso_win_divisor":     "", // segments are sent one by one
-	"net.ipv4.tcp_min_tso_segs":        "",
-	"net.ipv4.tcp_migrate_req":         "",
-	"net.ipv4.tcp_ecn":                 "0",
-	"net.mptcp.blackhole_timeout":      "0",
+	"net.ipv4.tcp_fastopen":        "", // there is none: the calls that want it fail
+	"net.ipv4.tcp_tso_win_divisor": "", // segments are sent one by one
+	"net.ipv4.tcp_min_tso_segs":    "",
+	"net.ipv4.tcp_migrate_req":     "",
+	"net.ipv4.tcp_ecn":             "0",
+	"net.mptcp.blackhole_timeout":  "0",
 }
 
 // sysctlSet sets one key for sockets that are made from now on.
