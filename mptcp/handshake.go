@@ -141,10 +141,10 @@ func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	c := sf.conn
 	o := &s.Options.MPCapable
 	switch {
-	case s.Options.Has&wire.HasMPCapable == 0 || o.NumKeys != 2:
-		c.fall(now, reasonNoCapableInACK)
+	case s.Options.Has&wire.HasMPCapable == 0 || o.NumKeys != 2 || !acceptable(o):
+		c.fall(now, reasonNoCapableInACK) // none that is understood
 		return
-	case o.ReceiverKey != c.localKey || !acceptable(o):
+	case o.ReceiverKey != c.localKey:
 		c.fall(now, reasonCapableRefused)
 		return
 	}
