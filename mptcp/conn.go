@@ -53,6 +53,7 @@ type Conn struct {
 	reinject               reinjectQueue
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
+	finAcked               bool // the peer acknowledged our DATA_FIN: for takeEnds
 	closedLast             bool // our direction ended after the peer's
 	fastClosedByPeer       bool
 	ackSaid                wire.DSN // the DATA_ACK that went out last
