@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/wire"
 )
@@ -22,6 +23,8 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 		return 0
 	case s.Flags&wire.SYN != 0:
 		sf.synOptions(now, s)
+	case sf.tcp.State() == tcp.StateTimeWait:
+		// All is said; a kernel's TIME-WAIT knows no MPTCP.
 	case c.speech == multipath:
 		sf.multipathOptions(now, s, ssn, n, room)
 	case c.speech == fallen:

@@ -157,6 +157,9 @@ func (f *file) observe() {
 	if err := c.Err(); err != nil && !f.errSeen {
 		f.errSeen = true
 		f.err = errnoOf(err)
+		if f.err == ETIMEDOUT && f.mptcp && c.Established() && !c.FellBack() {
+			f.err = OK // net.mptcp.close_timeout sets no error: calls see EPIPE and the end
+		}
 		if f.state == connecting {
 			f.state = unconnected
 		}
