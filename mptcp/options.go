@@ -285,8 +285,8 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 		// field" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 		c.dataAcked(now, sf, expand(d.DataAck, d.Ack64, c.sndBase.Add(int(c.send.una))), sf.window(s))
 	}
-	if !d.HasMap {
-		return nil
+	if !d.HasMap || d.DataLen == 0 && len(s.Payload) == 0 {
+		return nil // an infinite mapping comes with its first data, and Linux looks for it there
 	}
 	return sf.addMapping(now, d)
 }
