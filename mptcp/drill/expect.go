@@ -170,11 +170,11 @@ func mismatch(field string, want, got any) error {
 
 // collect checks a part of a run of segments that the script writes as one.
 func (r *run) collect(p *Packet, f *flow, first, l *live, got int) error {
-	if got > int(p.Len) {
-		return mismatch("tcp payload bytes", p.Len, got)
-	}
 	if l != first && l.seg.Seq != first.seg.Seq.Add(got-len(l.seg.Payload)) {
 		return mismatch("tcp_seq of the next part", r.relative(first.seg.Seq.Add(got-len(l.seg.Payload)), f.locISN), r.relative(l.seg.Seq, f.locISN))
+	}
+	if got > int(p.Len) {
+		return mismatch("tcp payload bytes", p.Len, got)
 	}
 	return nil
 }
