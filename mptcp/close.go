@@ -1,6 +1,8 @@
 package mptcp
 
 import (
+	"time"
+
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/tcp"
@@ -154,6 +156,11 @@ func (c *Conn) closeWork(now clock.Instant) {
 	switch {
 	case closed && c.subflowsSettled():
 		c.finish(now, "data_fin")
+	case !closed && c.readClosed && c.writeEnded && c.alive():
+		// Nobody reads, and the peer may never end: as TCP's FIN-WAIT-2.
+		if c.closeAt == clock.Never {
+			c.closeAt = now.Add(or(c.cfg.TCP.FinTimeout, 60*time.Second))
+		}
 	case closed || c.alive():
 		c.closeAt = clock.Never
 	case !c.established:
@@ -163,10 +170,11 @@ func (c *Conn) closeWork(now clock.Instant) {
 	}
 }
 
-// alive reports whether a subflow is left.
+// alive reports whether a subflow is left by which the peer can still end its
+// direction: one that it closed before its DATA_FIN is none.
 func (c *Conn) alive() bool {
 	for _, sf := range c.subflows {
-		if sf.stage != ended {
+		if sf.stage != ended && (!sf.finSeen || c.recv.finDone) {
 			return true
 		}
 	}
@@ -223,6 +231,9 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 // conclude ends the connection for everybody but its subflows' TIME-WAIT.
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
+	if c.listener != nil && !c.established {
+		c.listener.half--
+	}
 	for _, sf := range c.subflows {
 		if sf != c.fastWait.path {
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever

@@ -37,7 +37,7 @@ type Counters struct {
 	MPTcpExtNoDSSInWindow           uint64 // data or mapping outside the window, or data without mapping
 	MPTcpExtDataCsumErr             uint64 // DSS checksums that were wrong
 	MPTcpExtDuplicateData           uint64 // arrivals of data that was there
-	MPTcpExtAddAddr                 uint64 // ADD_ADDR received, without echoes
+	MPTcpExtAddAddr                 uint64 // ADD_ADDR received with the right HMAC, without echoes
 	MPTcpExtAddAddrTx               uint64 // ADD_ADDR sent
 	MPTcpExtEchoAdd                 uint64 // echoes received
 	MPTcpExtEchoAddTx               uint64 // echoes sent

@@ -536,3 +536,90 @@ func TestDataBehindDATAFIN(t *testing.T) {
 		t.Errorf("no RST: %s", s.String())
 	}
 }
+
+// Close, and the peer acknowledges but never ends its direction: the connection
+// ends after FinTimeout with a fast close.
+func TestFinTimeout(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Close()
+	p.flush()
+	x.put(wire.ACK, dataAck(key, 1), "")
+	p.flush()
+	p.wait(59 * time.Second)
+	p.quiet()
+	if c.Done() {
+		t.Fatal("ended before FinTimeout")
+	}
+	p.wait(2 * time.Second)
+	if s := p.next(); s.Flags&wire.RST == 0 || s.Options.Has&wire.HasFastClose == 0 {
+		t.Errorf("no fast close: %s", s.String())
+	}
+	if !c.Done() || len(p.s.flows) != 0 {
+		t.Errorf("done %v, %d flows", c.Done(), len(p.s.flows))
+	}
+	// CloseWrite alone does not: the application may read for ever.
+	p = newPeer(t, scriptHost)
+	x, c, key = p.accepted(wire.CapSHA256)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	p.flush()
+	x.put(wire.ACK, dataAck(key, 1), "")
+	p.wait(time.Hour)
+	if c.Done() {
+		t.Error("a direction that is open ended")
+	}
+}
+
+// LC-24: the peer closes the only subflow without DATA_FIN and opens no other: the
+// connection ends after CloseTimeout.
+func TestSubflowClosedWithoutDATAFIN(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	x.put(wire.FIN|wire.ACK, dataAck(key, 0), "")
+	p.flush()
+	p.wait(59 * time.Second)
+	if c.Done() {
+		t.Fatal("ended before CloseTimeout")
+	}
+	p.wait(2 * time.Second)
+	if !c.Done() || c.Err() != ErrTimedOut || len(p.s.flows) != 0 {
+		t.Errorf("done %v, err %v, %d flows", c.Done(), c.Err(), len(p.s.flows))
+	}
+}
+
+// BUF-01: on no subflow does DATA_ACK + window ever move back, not even by what
+// the scale of the window field cuts off.
+func TestRightEdge(t *testing.T) {
+	w := newWorld(t, 2, twoPaths(Config{}), acceptor(Config{}), 1)
+	for i := range 2 {
+		w.link(i, func(p *pipe) { p.rate, p.queue = 1_250_000, 100_000 })
+	}
+	p := w.connect(3_000_000, 0, "10.0.1.1:0", "10.0.1.2:80")
+	var edge wire.DSN
+	seen := 0
+	for i := range 2 {
+		w.pipes[2*i+1].filter = func(s *wire.Segment) bool {
+			d := &s.Options.DSS
+			if s.Options.Has&wire.HasDSS != 0 && d.HasAck && p.server != nil {
+				e := d.DataAck.Add(int(s.Window) << p.client.c.subflows[0].wscale)
+				if int64(e-edge) < 0 && edge != 0 {
+					t.Fatalf("segment %d: the right edge moved back by %d bytes", seen, edge-e)
+				}
+				edge = e
+				seen++
+			}
+			return true
+		}
+	}
+	for i := range 20 {
+		p.paused = i%4 != 3
+		w.run(150*time.Millisecond, func() bool { return false })
+	}
+	p.paused = false
+	p.finish(time.Minute)
+	if seen < 500 {
+		t.Errorf("%d segments", seen)
+	}
+}

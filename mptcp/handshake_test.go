@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -265,6 +266,62 @@ func TestClientSYNRetries(t *testing.T) {
 	}
 }
 
+// The third ACK is lost and the second segment of data overtakes the first: no
+// reason to fall back.
+func TestServerDataOvertakes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+	x.put(wire.SYN, capable(wire.CapSHA256), "")
+	sa := x.get()
+	key := sa.Options.MPCapable.SenderKey
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	first := capable(wire.CapSHA256, peerKey, key)
+	first.MPCapable.HasDataLen, first.MPCapable.DataLen = true, 3
+	x.putAt(0, first, "abc")
+	x.putAt(3, mapped(key, 0, 3, 3, 3), "def")
+	c, ok := ln.Accept()
+	if !ok {
+		t.Fatal("nothing to accept")
+	}
+	if got := p.read(c); got != "abcdef" || c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+}
+
+// A flood of SYNs costs bounded memory, and is over with its last timeout.
+func TestSYNFlood(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood := func(n int) {
+		for i := range n {
+			x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+			x.local = netip.AddrPortFrom(x.local.Addr(), uint16(10_000+i))
+			x.put(wire.SYN, capable(wire.CapSHA256), "")
+			p.out = p.out[:0]
+		}
+	}
+	flood(maxHalfOpen + 100)
+	if n := len(p.s.flows); n != maxHalfOpen {
+		t.Errorf("%d connections", n)
+	}
+	p.wait(2 * time.Minute)
+	if n := len(p.s.flows); n != 0 || ln.half != 0 {
+		t.Errorf("%d connections, %d handshakes", n, ln.half)
+	}
+	p.flush()
+	flood(1)
+	if len(p.s.flows) != 1 {
+		t.Error("no SYN is taken any more")
+	}
+}
+
 // A segment for nobody is answered by RST, a RST by nothing.
 func TestNoListener(t *testing.T) {
 	p := newPeer(t, scriptHost)
@@ -275,4 +332,26 @@ func TestNoListener(t *testing.T) {
 	}
 	x.put(wire.RST, wire.Options{}, "")
 	p.quiet()
+}
+
+// CAP-08: the third ACK is lost, and the client, which has nothing to send, has
+// ended its direction already: its DATA_FIN proves no key, and the repeated SYN/ACK
+// is answered with the keys again.
+func TestThirdACKLostBeforeDATAFIN(t *testing.T) {
+	w := newWorld(t, 1, acceptor(Config{}), acceptor(Config{}), 1)
+	dropped := false
+	w.pipes[0].filter = func(s *wire.Segment) bool {
+		if s.Flags&wire.SYN == 0 && !dropped {
+			dropped = true
+			return false
+		}
+		return true
+	}
+	p := w.connect(0, 100_000, "10.0.1.1:0", "10.0.1.2:80")
+	p.finish(time.Minute)
+	for _, a := range []*app{p.client, p.server} {
+		if in := a.c.Info(w.now); in.Fallback {
+			t.Errorf("fell back: %s", in.FallbackReason)
+		}
+	}
 }

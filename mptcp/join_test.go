@@ -252,7 +252,7 @@ func TestAddAddrReceived(t *testing.T) {
 		t.Fatalf("no second echo: %s", s.String())
 	}
 	p.quiet()
-	p.expectCounters(map[string]uint64{"AddAddr": 3, "EchoAddTx": 2, "AddAddrDrop": 1, "MPJoinSynTx": 1})
+	p.expectCounters(map[string]uint64{"AddAddr": 2, "EchoAddTx": 2, "AddAddrDrop": 1, "MPJoinSynTx": 1})
 }
 
 // An endpoint to signal is announced when the connection is established, three
@@ -423,6 +423,29 @@ func TestJoinOptionsStripped(t *testing.T) {
 	if s := x.get(); string(s.Payload) != "data" {
 		t.Errorf("the data does not go to the other subflow: %s", s.String())
 	}
+}
+
+// A FIN is no data: Linux acknowledges ours without options once it has forgotten
+// the connection. A subflow that carried nothing is not reset for that.
+func TestJoinFINAcknowledgedWithoutOptions(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	fin := dataAck(key, 0)
+	fin.DSS.HasMap, fin.DSS.DSN64, fin.DSS.DSN, fin.DSS.DataLen, fin.DSS.DataFIN = true, true, wire.IDSN(peerKey)+1, 1, true
+	x.put(wire.ACK, fin, "")
+	c.Close()
+	p.drain()
+	x.put(wire.ACK, dataAck(key, 1), "") // of our DATA_FIN
+	for s := p.next(); s.Dst != y.local || s.Flags&wire.FIN == 0; s = p.next() {
+		if s.Flags&wire.RST != 0 {
+			t.Fatalf("reset before the FIN: %s", s.String())
+		}
+	}
+	y.ack = y.ack.Add(1)
+	y.put(wire.ACK|wire.FIN, wire.Options{}, "")
+	p.wait(time.Second)
+	p.expectCounters(map[string]uint64{"MPRstTx": 0})
 }
 
 // An address that does not fit beside a DSS goes without; what the DSS would have

@@ -17,6 +17,7 @@ type Listener struct {
 	backlog queue[*Conn] // the handshake is done, not accepted yet
 	src     source
 	closed  bool
+	half    int // connections whose handshake is not done
 }
 
 // Listen accepts connections at laddr, whose address may be unspecified (0.0.0.0
@@ -52,8 +53,13 @@ func (c *Config) check() error {
 	return nil
 }
 
-// maxBacklog bounds the connections that wait for Accept (somaxconn).
-const maxBacklog = 4096
+// What a listener remembers at most: connections that wait for Accept (somaxconn),
+// and SYNs whose third ACK has not come (tcp_max_syn_backlog). There are no SYN
+// cookies: what exceeds that is dropped, and the peer tries again.
+const (
+	maxBacklog  = 4096
+	maxHalfOpen = 4096
+)
 
 // open answers a SYN with a new connection.
 func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
@@ -61,6 +67,11 @@ func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
 		l.stack.drop(now, "backlog is full")
 		return
 	}
+	if l.half >= maxHalfOpen {
+		l.stack.drop(now, "too many handshakes under way")
+		return
+	}
+	l.half++
 	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
 	c.listener = l
 	c.server = true
@@ -73,6 +84,7 @@ func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
 
 // ready puts a connection whose handshake is done into the backlog.
 func (l *Listener) ready(c *Conn) {
+	l.half--
 	l.backlog.push(c)
 	l.stack.notify(&l.src, Acceptable)
 }

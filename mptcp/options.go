@@ -30,17 +30,22 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	case c.speech == fallen:
 		sf.lastOptions(now, s, ssn, n)
 	}
-	wnd = c.advertise()
+	unit := uint64(1)
+	if s.Flags&wire.SYN == 0 {
+		unit = uint64(sf.tcp.WindowUnit())
+	}
+	wnd = c.advertise(unit)
 	if s.Options.Has&wire.HasDSS != 0 {
 		c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge
 	}
 	return wnd
 }
 
-// saidAll reports whether DATA_ACK and window are those that went out last.
+// saidAll reports whether DATA_ACK and window are those that went out last with a
+// DSS.
 func (c *Conn) saidAll() bool {
-	c.advertise()
-	return c.ackSaid == c.dataAck() && c.edgeSaid == c.recv.edge
+	w := &c.recv
+	return c.ackSaid == c.dataAck() && c.edgeSaid == max(w.edge, w.read+uint64(w.limit))
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.
@@ -127,6 +132,10 @@ func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
 func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
 	if n > 0 {
 		return ssn == 1
+	}
+	if sf.keysOwed {
+		sf.keysOwed = false
+		return true
 	}
 	return sf.tcp.SndNxt() == 1 && s.Flags&wire.FIN == 0 && !sf.conn.dataFINDue()
 }
@@ -215,15 +224,18 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 // capable. In the case of this occurring on an additional subflow (i.e., one
 // started with MP_JOIN), the host MUST close the subflow with a RST, which SHOULD
 // contain an MP_TCPRST option (Section 3.6) with a "Middlebox interference" reason
-// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). Other MPTCP options
-// show as well that the path lets them through.
+// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). A Data ACK shows that
+// the path lets them through also if nothing was sent on it; what acknowledges a FIN
+// may come from a host that has forgotten the connection already, as Linux's
+// TIME-WAIT.
 func (sf *subflow) checkJoined(s *wire.Segment) error {
-	switch o := &s.Options; {
-	case sf.tx.una <= 1:
-	case o.Has&wire.HasMPTCP == 0:
-		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
+	o, state := &s.Options, sf.tcp.State()
+	switch {
 	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
 		sf.proven = true
+	case sf.tx.una <= 1 || o.Has&wire.HasMPTCP != 0:
+	case state == tcp.StateEstablished || state == tcp.StateCloseWait:
+		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
 	}
 	return nil
 }

@@ -110,6 +110,7 @@ func (c *Conn) advance(now clock.Instant) {
 	}
 	if c.closeAt <= now {
 		c.closeAt = clock.Never
+		c.fastClosed = c.speech == multipath // if a subflow is left
 		c.fail(now, ErrTimedOut, "timeout")
 	}
 }

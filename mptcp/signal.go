@@ -287,6 +287,9 @@ func (sf *subflow) failOption(now clock.Instant, o *wire.Options) {
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
 func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	addr := netip.AddrPortFrom(a.Addr, a.Port)
+	if a.Port != 0 && (a.Echo || c.validAddr(a)) {
+		c.stack.counters.MPTcpExtPortAdd++
+	}
 	if a.Echo {
 		c.stack.counters.MPTcpExtEchoAdd++
 		sf.trace(now, trace.Event{Kind: trace.AddAddrReceived, Remote: addr, A: uint64(a.ID), Flag: true})
@@ -299,14 +302,11 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 		}
 		return
 	}
-	c.stack.counters.MPTcpExtAddAddr++
-	if a.Port != 0 {
-		c.stack.counters.MPTcpExtPortAdd++
-	}
-	if a.HMAC != wire.AddAddrHMAC(c.remoteKey, c.localKey, a.ID, a.Addr, a.Port) {
+	if !c.validAddr(a) {
 		c.stack.counters.MPTcpExtAddAddrDrop++
 		return
 	}
+	c.stack.counters.MPTcpExtAddAddr++
 	sf.trace(now, trace.Event{Kind: trace.AddAddrReceived, Remote: addr, A: uint64(a.ID)})
 	if c.signals.echoes.len() < 8 {
 		c.signals.echoes.push(wire.AddAddr{Echo: true, ID: a.ID, Addr: a.Addr, Port: a.Port})
@@ -322,6 +322,11 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 		target = netip.AddrPortFrom(a.Addr, sf.remote.Port())
 	}
 	c.tellPM(now, pm.Event{Kind: pm.Announced, Path: sf.id, Local: c.laddr, Remote: target, RemoteID: a.ID})
+}
+
+// validAddr reports whether an ADD_ADDR is the peer's.
+func (c *Conn) validAddr(a *wire.AddAddr) bool {
+	return a.HMAC == wire.AddAddrHMAC(c.remoteKey, c.localKey, a.ID, a.Addr, a.Port)
 }
 
 // learn remembers an address of the peer; false: it is known, or its id belongs

@@ -69,6 +69,7 @@ type subflow struct {
 	isEstablished bool
 	joinTries     int
 	failOnReset   bool // MP_FAIL goes on our RST
+	keysOwed      bool // the SYN/ACK came again: the peer has not got our third ACK
 	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 	penalisedAt   clock.Instant
 }
@@ -154,7 +155,25 @@ func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
+	if sf.early(s) {
+		return
+	}
+	if s.Flags&wire.SYN != 0 && sf.isEstablished {
+		sf.keysOwed = true
+	}
 	sf.tcp.Segment(now, s)
+}
+
+// early reports whether s, with a DSS, has overtaken the third ACK and the first
+// data with MP_CAPABLE, or those got lost. It is not the third packet, by which RFC
+// 8684, 3.1 decides, and is dropped: it comes again behind that. A DATA_FIN without
+// data stands where the third ACK does.
+func (sf *subflow) early(s *wire.Segment) bool {
+	if sf.join || sf.active || sf.conn.speech != offered || sf.tcp.State() != tcp.StateSYNReceived ||
+		s.Options.Has&wire.HasDSS == 0 {
+		return false
+	}
+	return s.Seq != sf.tcp.IRS().Add(1) || s.Options.DSS.DataFIN && len(s.Payload) == 0
 }
 
 // noteSYN remembers the shift of the windows to come: "The window field in a

@@ -17,6 +17,7 @@ type recvWindow struct {
 	ooo       window.Ranges // what counts, from nxt on
 	read, nxt uint64        // read by the application; received in order
 	edge      uint64        // right edge of the largest window advertised
+	told      uint64        // and as the window field could say it
 	limit     int           // size of the window, bytes
 	max       int           // it grows to that; limit if it is fixed
 
@@ -38,12 +39,13 @@ func (w *recvWindow) init(cfg *Config) {
 		w.limit, w.max = min(initialWindow, cfg.RecvBufferMax), cfg.RecvBufferMax
 	}
 	w.edge = uint64(w.limit)
-	w.ring = window.NewRing(0, w.limit+maxScaleSlack)
+	w.ring = window.NewRing(0, withSlack(w.limit))
 }
 
-// maxScaleSlack is what a window may be larger on the wire than we said because
-// of rounding up to the unit of its scale.
-const maxScaleSlack = 1 << 14
+// withSlack is what the ring holds: a window may be larger on the wire than we
+// said, because of rounding up to the unit of its scale (at most 1<<14, most often
+// 128) in each of the ACKs while the application does not read.
+func withSlack(limit int) int { return limit + limit/16 + 1<<14 }
 
 func (w *recvWindow) peek() []byte {
 	n := w.nxt - w.read
@@ -58,10 +60,24 @@ func (w *recvWindow) peek() []byte {
 // DATA_ACK. "a receiver MUST NOT shrink the right edge of the receive window (i.e.,
 // DATA_ACK + receive window)"
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4).
-func (c *Conn) advertise() int {
+//
+// The window field counts units of its scale, and DATA_ACK does not move by whole
+// units: rounding down would move the edge back by a part of one. So it is rounded
+// up then, as far as the ring goes.
+func (c *Conn) advertise(unit uint64) int {
 	w := &c.recv
 	w.edge = max(w.edge, w.read+uint64(w.limit))
-	return int(w.edge - w.nxt)
+	exact := max(int(w.edge-w.nxt), 0)
+	if unit <= 1 || c.streaming() {
+		return exact
+	}
+	wnd := uint64(exact) / unit * unit
+	if w.nxt+wnd < w.told {
+		most := (w.read + uint64(w.ring.Cap()) - w.nxt) / unit * unit
+		wnd = max(wnd, min((w.told-w.nxt+unit-1)/unit*unit, most))
+	}
+	w.told = max(w.told, w.nxt+wnd)
+	return int(wnd)
 }
 
 // consumed is called after the application took n bytes: the window moves and
@@ -91,7 +107,7 @@ func (w *recvWindow) autotune(c *Conn) {
 	if !w.epochBegun || now.Sub(w.epoch) >= rtt {
 		if w.epochBegun && now.Sub(w.epoch) < 2*rtt && w.read-w.epochRead > uint64(w.limit/8) {
 			w.limit = min(2*w.limit, w.max)
-			w.ring.SetCap(w.limit + maxScaleSlack)
+			w.ring.SetCap(withSlack(w.limit))
 		}
 		w.epoch, w.epochRead, w.epochBegun = now, w.read, true
 	}

@@ -108,7 +108,9 @@ func names(r *result.Result) []string {
 
 func completion(f *result.Flow) string {
 	switch {
-	case f.Error != "":
+	case f.Finished && f.Errors > 0: // and it connected again
+		return fmt.Sprintf("%.3f s, %d errors", f.Duration, f.Errors)
+	case !f.Finished && f.Error != "":
 		return "failed: " + f.Error
 	case !f.Finished:
 		return "not finished"

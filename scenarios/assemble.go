@@ -76,7 +76,7 @@ func (x *experiment) assembleFlow(f *flow) result.Flow {
 	if c.Established != clock.Never {
 		r.Setup = ms(c.Established.Sub(c.Start))
 	}
-	r.Finished = c.Finished != clock.Never && s.Finished != clock.Never && x.complete(f)
+	r.Finished = f.over(c.Finished != clock.Never, s.Finished != clock.Never) && x.complete(f)
 	up, down := c.SHA256Sent() == s.SHA256Received(), s.SHA256Sent() == c.SHA256Received()
 	r.Intact = up && down && r.Finished
 	r.SHA256Sent, r.SHA256Received = s.SHA256Sent(), c.SHA256Received()
@@ -184,7 +184,7 @@ func (x *experiment) flowHandover(f *flow, e result.Event) (result.Handover, boo
 		}
 		until := min(w.to, c.LastProgress(d))
 		if w.open {
-			until = min(w.to, w.end)
+			until = w.end
 		}
 		g, ok := c.LongestGap(d, w.from, until)
 		if !ok { // nothing longer than what the observer remembers

@@ -143,15 +143,16 @@ var signalCauses = map[observe.EventKind]string{
 // timer. A gap without any of them has no cause: it is how packets fell. Nor has
 // one that did not end.
 //
-// What was under way when a signal came still arrives, for up to a round trip:
-// the gap begins only then, and the signal lies before it.
+// What was under way when a signal came still arrives, for up to a round trip and
+// what queues have grown by since it was measured: the gap begins only then, and
+// the signal lies before it. An RTO without its variance is as far as that goes.
 func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap, took *observe.Subflow, rtt time.Duration) string {
 	if w.open {
 		return "none"
 	}
 	signal := ""
 	for _, e := range c.Events {
-		if e.At < max(w.from, w.start.Add(-rtt*3/2)) || e.At > w.end {
+		if e.At < max(w.from, w.start.Add(-rtt-rtoMin)) || e.At > w.end {
 			continue
 		}
 		switch name := signalCauses[e.Kind]; {
@@ -171,12 +172,16 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	if x.expired(f.ends()[d], w.start, w.end) {
 		return "rto"
 	}
-	// A kernel stack tells nobody of its timers; the wire does.
+	// A kernel stack tells nobody of its timers, but a fast retransmission follows
+	// on an ACK, a time-out on silence.
 	if x.kernel(f.ends()[d].host) && g.TimedOut() {
 		return "rto"
 	}
 	return "none"
 }
+
+// rtoMin is Linux's TCP_RTO_MIN.
+const rtoMin = 200 * time.Millisecond
 
 func (x *experiment) kernel(host string) bool {
 	for _, h := range x.run.Hosts {

@@ -5,9 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"mptcplab/mptcp/clock"
+	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
+	"mptcplab/workloads"
 )
 
 // twoPaths is a download over two paths, with a timeline to be filled in.
@@ -29,6 +33,12 @@ timeline:
 // runText runs a scenario given as text.
 func runText(t *testing.T, text string) result.Run {
 	t.Helper()
+	return runFile(t, loadText(t, text), Options{Pcap: "none"}).Runs[0]
+}
+
+// loadText reads a scenario given as text.
+func loadText(t *testing.T, text string) *spec.File {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "text.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -37,7 +47,7 @@ func runText(t *testing.T, text string) result.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runFile(t, f, Options{Pcap: "none"}).Runs[0]
+	return f
 }
 
 // Each cause of a gap is recognised for what it is.
@@ -125,5 +135,46 @@ func TestPortsOfParallelConnections(t *testing.T) {
 		if plain := i == 3; !f.Intact || (len(f.Subflows) == 1) != plain {
 			t.Errorf("%s: intact %v (%s), %d subflows", f.Name, f.Intact, f.Error, len(f.Subflows))
 		}
+	}
+}
+
+// Signals explain a gap if they came after its event and within reach of its
+// beginning; what a path manager says outranks the FIN or RST that goes with it.
+func TestCauseOfSignals(t *testing.T) {
+	window := gapWindow{event: "ev", from: at(1000), to: clock.Never, met: true, start: at(1100), end: at(1400)}
+	for _, c := range []struct {
+		name   string
+		events []observe.Event
+		open   bool
+		want   string
+	}{
+		{"rst", []observe.Event{{At: at(1200), Kind: observe.EventRst}}, false, "rst"},
+		{"fin", []observe.Event{{At: at(1200), Kind: observe.EventFin}}, false, "fin"},
+		{"mp_fail", []observe.Event{{At: at(1200), Kind: observe.EventFail}}, false, "mp_fail"},
+		{"first of two", []observe.Event{{At: at(1150), Kind: observe.EventFin}, {At: at(1200), Kind: observe.EventRst}}, false, "fin"},
+		{"prio", []observe.Event{{At: at(1010), Kind: observe.EventPrio}}, false, "mp_prio"},
+		{"fin, and why", []observe.Event{{At: at(1000), Kind: observe.EventFin}, {At: at(1001), Kind: observe.EventRemoveAddr}}, false, "remove_addr"},
+		{"before the event", []observe.Event{{At: at(990), Kind: observe.EventRst}}, false, "none"},
+		{"after the gap", []observe.Event{{At: at(1401), Kind: observe.EventRst}}, false, "none"},
+		{"no signal that ends gaps", []observe.Event{{At: at(1200), Kind: observe.EventAddAddr}}, false, "none"},
+		{"not ended", []observe.Event{{At: at(1200), Kind: observe.EventRst}}, true, "none"},
+	} {
+		w := window
+		w.open = c.open
+		x := &experiment{run: &spec.Run{}}
+		f := &flow{}
+		for _, e := range f.ends() {
+			e.conn = func() workloads.Conn { return nil }
+		}
+		if got := x.cause(f, &observe.Conn{Events: c.events}, observe.Down, &w, observe.Gap{}, nil, 100*time.Millisecond); got != c.want {
+			t.Errorf("%s: cause %s, want %s", c.name, got, c.want)
+		}
+	}
+	late := gapWindow{from: at(1000), to: clock.Never, met: true, start: at(3000), end: at(3400)}
+	x := &experiment{run: &spec.Run{}}
+	f := &flow{client: end{conn: func() workloads.Conn { return nil }}, server: end{conn: func() workloads.Conn { return nil }}}
+	conn := &observe.Conn{Events: []observe.Event{{At: at(1000), Kind: observe.EventRemoveAddr}}}
+	if got := x.cause(f, conn, observe.Down, &late, observe.Gap{}, nil, 100*time.Millisecond); got != "none" {
+		t.Errorf("a signal two seconds before the gap is its cause: %s", got)
 	}
 }

@@ -198,7 +198,7 @@ func (x *experiment) flowsOver() bool {
 				begun[i] = e.meter.Start != clock.Never
 			})
 		}
-		if !over[0] || !over[1] && (!failed[0] || begun[1]) {
+		if !f.over(over[0], over[1] || failed[0] && !begun[1]) {
 			return false
 		}
 	}

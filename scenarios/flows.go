@@ -145,6 +145,11 @@ func (f *flow) asked(run *spec.Run) bool {
 		f.socket(run, f.w.Server, f.w.ServerSettings).Proto == "mptcp"
 }
 
+// over reports whether the flow is over, if its ends are or are not. The client
+// alone says so where it may connect again: what it left behind at the server may
+// wait for ever.
+func (f *flow) over(client, server bool) bool { return client && (server || f.w.Reconnect > 0) }
+
 // duration is from connect to the last byte that either end was to get.
 func (f *flow) duration() time.Duration {
 	c, s := f.client.meter, f.server.meter

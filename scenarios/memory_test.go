@@ -3,13 +3,10 @@ package scenarios
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
-
-	"mptcplab/scenarios/spec"
 )
 
 // Memory does not grow with the length of a run: what lives on the heap late in a
@@ -25,14 +22,7 @@ topology:
 workloads: {get: {type: bulk, client: phone.wifi, server: server.wifi, download: %ds, tcp: {rmem: 200KB, wmem: 200KB}}}
 expect: [link.wifi.downlink.queue.p95 > 0B]
 `, end/time.Second)
-	path := filepath.Join(t.TempDir(), "long.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f, err := spec.Load(path, spec.Options{Fabric: "virtual"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := loadText(t, text)
 	heap := map[time.Duration]uint64{}
 	res, err := Run(context.Background(), f, Options{Fabric: "virtual", Out: filepath.Join(t.TempDir(), "out"), Progress: func(s Status) {
 		if s.At == early || s.At == late {

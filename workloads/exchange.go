@@ -46,7 +46,7 @@ type ExchangeClient struct {
 	Data   *Stream // request bytes
 	Draws  *Stream // thinking
 	Meter  *Meter
-	Times  []time.Duration // of each response: request written to last byte read
+	Times  []time.Duration // of each response: request first begun to last byte read
 
 	conn     Conn
 	buf      []byte
@@ -54,6 +54,7 @@ type ExchangeClient struct {
 	got      int    // bytes of the response
 	asked    clock.Instant
 	busy     bool
+	again    bool // the request under way broke and is to be repeated
 	resume   clock.Instant
 	finished bool
 	closed   bool
@@ -69,7 +70,7 @@ func (c *ExchangeClient) ResponseTimes() []time.Duration { return c.Times }
 // thinks.
 func (c *ExchangeClient) Stop() {
 	n := len(c.Times)
-	if c.busy {
+	if c.busy || c.again {
 		n++
 	} else {
 		c.resume = 0
@@ -139,7 +140,11 @@ func (c *ExchangeClient) exchange(now clock.Instant) error {
 	if !c.busy {
 		c.rest = c.buf[:c.Request]
 		c.Data.Fill(c.rest)
-		c.got, c.asked, c.busy = 0, now, true
+		c.got, c.busy = 0, true
+		if !c.again {
+			c.asked = now
+		}
+		c.again = false
 	}
 	for len(c.rest) > 0 {
 		n, err := c.conn.Write(now, c.rest, false)
@@ -175,6 +180,7 @@ func (c *ExchangeClient) broke(now clock.Instant, err error) {
 		_ = c.conn.Abort(now) // it is broken already
 		c.conn = nil
 	}
+	c.again = c.again || c.busy
 	c.busy = false
 	if c.Reconnect == 0 {
 		c.finished, c.closed = true, true

@@ -57,6 +57,9 @@ func TestExchangeReconnects(t *testing.T) {
 		if !done || len(c.Times) != want || len(h.dialed) != dials || c.Meter.Errors != 1 {
 			t.Errorf("reconnect %v: done %v, %d responses over %d connections, %d errors", reconnect, done, len(c.Times), len(h.dialed), c.Meter.Errors)
 		}
+		if reconnect > 0 && (c.Times[1] < reconnect || c.Times[2] >= reconnect) {
+			t.Errorf("response times %v: the one that broke counts from its first attempt", c.Times)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mptcplab/plots"
+	"mptcplab/scenarios"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
 	"mptcplab/topology"
@@ -16,17 +17,21 @@ import (
 )
 
 func validateCommand() *cobra.Command {
-	var resolved bool
+	var resolved, tc bool
 	c := &cobra.Command{
 		Use:   "validate FILE...",
 		Short: "Check scenario files and list every mistake",
 		Long:  "Check scenario files and list every mistake as FILE:LINE:COL: what is wrong, what\nis allowed.",
 		Example: `  mptcplab validate scenarios/*.yaml
-  mptcplab validate --resolved my.yaml     # every default, address and route written out`,
+  mptcplab validate --resolved my.yaml     # every default, address and route written out
+  mptcplab validate --tc my.yaml           # the links as tc commands, as on netem`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if resolved && len(args) > 1 {
 				return usage("--resolved prints one file")
+			}
+			if resolved && tc {
+				return usage("--resolved and --tc exclude each other")
 			}
 			bad := false
 			for _, path := range args {
@@ -42,6 +47,10 @@ func validateCommand() *cobra.Command {
 					}
 					continue
 				}
+				if tc {
+					fmt.Fprint(c.OutOrStdout(), scenarios.Tc(file))
+					continue
+				}
 				fmt.Fprintf(c.OutOrStdout(), "%s: ok, %d runs\n", path, len(file.Runs))
 			}
 			if bad {
@@ -51,6 +60,7 @@ func validateCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&resolved, "resolved", false, "print the file with every default, address and route written out")
+	c.Flags().BoolVar(&tc, "tc", false, "print the links and their changes as the tc commands that --impair netem stands for")
 	return c
 }
 

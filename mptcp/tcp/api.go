@@ -43,13 +43,13 @@ type Config struct {
 	SYNACKRetries     int           // 0 is 5
 	SYNLinearTimeouts int           // so many SYNs more, and without back-off (Linux since 6.5: 4)
 	Retries2          int           // 0 is 15 (tcp_retries2)
+	NoIdleRestart     bool          // tcp_slow_start_after_idle=0: cwnd stays after idle times
 	NoSACK            bool
 	NoTimestamps      bool
 	NoWindowScaling   bool
 	WScale            int           // shift to offer; 0 derives it from the receive buffer bound MaxWindow
 	MaxWindow         int           // largest receive window in bytes ever to advertise; 0 is 6 MiB
 	NoDelay           bool          // TCP_NODELAY
-	NoIdleRestart     bool          // tcp_slow_start_after_idle=0: cwnd stays after an idle time
 	KeepaliveIdle     time.Duration // 0: no keepalive
 	KeepaliveInterval time.Duration // 0 is 75 s
 	KeepaliveProbes   int           // 0 is 9

@@ -202,6 +202,10 @@ func (c *Conn) SRTT() time.Duration { return c.rtt.smoothed() }
 // ProbesOut returns the probes of a window or of life since the last ACK.
 func (c *Conn) ProbesOut() int { return c.probesOut }
 
+// WindowUnit returns how many bytes a unit of the window field stands for in what
+// we send, SYNs apart.
+func (c *Conn) WindowUnit() int { return 1 << c.rcvScale }
+
 // ExpiredRTO returns the retransmission timeout that expired last, with the
 // back-off that it had, and the back-off since.
 func (c *Conn) ExpiredRTO() (rto time.Duration, backoff int) { return c.expiredRTO, c.backoff }

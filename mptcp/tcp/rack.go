@@ -69,7 +69,7 @@ func (c *Conn) rackReoWnd() time.Duration {
 // says that a retransmission was needless.
 func (c *Conn) rackDSACK() {
 	k := &c.rack
-	if k.dsackInRTT && c.sndUna.Less(k.dsackRound) {
+	if k.dsackInRTT && c.sndUna.Less(k.dsackRound) && k.dsackRound.LessEq(c.sndNxt) {
 		return
 	}
 	k.dsackInRTT, k.dsackRound = true, c.sndNxt

@@ -79,7 +79,10 @@ func (c *Conn) holdsPartial(more bool) bool {
 	if c.closing {
 		return false
 	}
-	return more || !c.cfg.NoDelay && c.board.packets > 0 && c.sndUna.Less(c.sndSml)
+	// sndSml may be older than half of the sequence space: then it seems to lie
+	// ahead of what was sent.
+	partial := c.sndUna.Less(c.sndSml) && c.sndSml.LessEq(c.sndNxt)
+	return more || !c.cfg.NoDelay && c.board.packets > 0 && partial
 }
 
 // Send writes one IP packet with n <= Room new bytes at SndNxt to the front of b

@@ -83,6 +83,35 @@ func TestIdleRestart(t *testing.T) {
 	}
 }
 
+// tcp_slow_start_after_idle=0.
+func TestNoIdleRestart(t *testing.T) {
+	s := established(t, Config{NoIdleRestart: true}, "")
+	s.c.Flow().Cwnd = 64
+	s.after(2 * s.c.RTO())
+	s.write(65_000)
+	if got := len(s.sent()); got != 64 {
+		t.Errorf("%d segments after 2 RTO of silence, want 64", got)
+	}
+}
+
+// What was remembered more than 2 GB ago means nothing any more: Nagle does not
+// wait for a partial segment of then, RACK counts D-SACKs.
+func TestStaleMarks(t *testing.T) {
+	for _, ago := range []uint32{1 << 30, 3 << 30} {
+		s := established(t, Config{}, "")
+		s.c.sndSml = s.c.sndUna - wire.Seq(ago)
+		s.write(1000)
+		s.out("P. 1:1001(1000) ack 1")
+		s.write(10)
+		s.out("P. 1001:1011(10) ack 1")
+		s.c.rack.dsackInRTT, s.c.rack.dsackRound = true, s.c.sndUna-wire.Seq(ago)
+		s.c.rackDSACK()
+		if n := s.c.rack.reoWndMult; n != 2 {
+			t.Errorf("%d bytes ago: reordering window %d times", ago, n)
+		}
+	}
+}
+
 // Nagle as Minshall modified it: one partial segment at a time; TCP_NODELAY.
 func TestNagle(t *testing.T) {
 	s := established(t, Config{}, "")

@@ -47,6 +47,7 @@ func TCPConfig(s Settings) tcp.Config {
 		NoTimestamps:      s.TCP["timestamps"] == "false",
 		NoWindowScaling:   s.TCP["window_scaling"] == "false",
 		FinTimeout:        duration(s.TCP["fin_timeout"]),
+		NoIdleRestart:     s.TCP["slow_start_after_idle"] == "false",
 	}
 }
 

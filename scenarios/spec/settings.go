@@ -72,7 +72,7 @@ var tcpSettings = []setting{
 	{name: "syncookies", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
 	{name: "fastopen", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "bits as in Linux: 1 client, 2 server"},
 	{name: "ecn", kind: intSetting, def: "2", fixed: "0", sysctl: true, doc: "0 off, 1 asked for, 2 on request"},
-	{name: "slow_start_after_idle", kind: boolSetting, def: "true", fixed: "true", sysctl: true, doc: "restart after idle"},
+	{name: "slow_start_after_idle", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "restart after idle"},
 	{name: "no_metrics_save", kind: boolSetting, def: "false", fixed: "true", sysctl: true, doc: "forget metrics of closed connections"},
 	{name: "moderate_rcvbuf", kind: boolSetting, def: "true", sysctl: true, doc: "receive buffer autotuning"},
 	{name: "notsent_lowat", kind: intSetting, def: "4294967295", sysctl: true, doc: "bytes unsent below which a socket is writable"},

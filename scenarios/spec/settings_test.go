@@ -19,7 +19,7 @@ func TestSettingsOfStacks(t *testing.T) {
 		{"tcp", "tcp: {syncookies: 2}", "not built yet"},
 		{"mptcp", "tcp: {moderate_rcvbuf: true}", "not built yet"},
 		{"mptcp", "tcp: {notsent_lowat: 16384}", "not built yet"},
-		{"mptcp", "tcp: {slow_start_after_idle: false}", "not built yet"},
+		{"mptcp", "tcp: {slow_start_after_idle: false}", ""},
 		{"mptcp", "tcp: {slow_start_after_idle: true}", ""},
 		{"mptcp", "mptcp: {blackhole_timeout: 1h}", "not built yet"},
 		{"mptcp", "mptcp: {blackhole_timeout: 0}", ""},
@@ -77,5 +77,21 @@ func TestSettingsInForce(t *testing.T) {
 	}
 	if !slices.Contains(names, "net.ipv4.tcp_ecn=1") || !slices.Contains(names, "net.ipv4.tcp_sack=0") {
 		t.Errorf("sysctls %v", names)
+	}
+}
+
+// --only takes quantities in whatever unit they are written.
+func TestOnlyByQuantity(t *testing.T) {
+	text := base + "sweep: {rate: 10mbit..30mbit step 10mbit}\n"
+	for only, want := range map[string]int{"rate=20mbit": 1, "rate=20000kbit": 1, "rate=10mbit,0.02gbit": 2} {
+		f, err := Load(write(t, "s.yaml", text), Options{Only: []string{only}})
+		if err != nil {
+			t.Errorf("%s: %v", only, err)
+		} else if len(f.Runs) != want {
+			t.Errorf("%s: %d runs, want %d", only, len(f.Runs), want)
+		}
+	}
+	if _, err := Load(write(t, "s.yaml", text), Options{Only: []string{"rate=20MB"}}); err == nil {
+		t.Error("20MB is no rate of the sweep")
 	}
 }

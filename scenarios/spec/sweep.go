@@ -198,13 +198,28 @@ func applyOnly(root *decode.Node, only []string, r *decode.Report) {
 			want = []string{text} // a label may have a comma in it
 		}
 		for i, w := range want {
-			want[i] = strings.TrimSpace(w)
+			want[i] = sameLabel(strings.TrimSpace(w), have)
 			if !slices.Contains(have, want[i]) {
 				r.Errorf(at, "%s has no %q%s", name, want[i], decode.Suggest(want[i], have))
 			}
 		}
 		keep(holder, want)
 	}
+}
+
+// sameLabel returns the label that is the same quantity in other words (50KB and
+// 50kB), or the text itself.
+func sameLabel(text string, have []string) string {
+	q, err := decode.ParseQuantity(text)
+	if err != nil || slices.Contains(have, text) {
+		return text
+	}
+	for _, label := range have {
+		if p, err := decode.ParseQuantity(label); err == nil && p == q {
+			return label
+		}
+	}
+	return text
 }
 
 func materialize(root *decode.Node, name string, n *decode.Node) *decode.Node {

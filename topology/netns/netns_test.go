@@ -135,13 +135,12 @@ func TestTCPOverARouter(t *testing.T) {
 				if err != nil || got != "HELLO to "+src {
 					t.Fatalf("from %s: %q, %v", src, got, err)
 				}
-				// The rule for the source address chose the interface.
+				// The rule for the source address chose the interface. The kernel's
+				// own packets (neighbours, multicast groups) go by both.
 				after := rxPackets(t, l, "router")
-				used := map[string]bool{"wifi": src == tc.wifi, "lte": src == tc.lte}
-				for name, want := range used {
-					if got := after[name]-before[name] >= 4; got != want {
-						t.Errorf("from %s: %d packets on %s", src, after[name]-before[name], name)
-					}
+				wifi, lte := after["wifi"]-before["wifi"], after["lte"]-before["lte"]
+				if max(wifi, lte) < 4 || wifi > lte != (src == tc.wifi) {
+					t.Errorf("from %s: %d packets on wifi, %d on lte", src, wifi, lte)
 				}
 			}
 			if err := l.Check(); err != nil {
