@@ -20,6 +20,7 @@ func (c *Conn) endWriting() {
 		return
 	}
 	c.send.closed = true
+	c.closedLast = c.recv.finDone
 	c.send.pushAt, c.send.more = c.send.end, false
 	if c.established {
 		c.uncountEstablished()
@@ -74,13 +75,24 @@ func (w *recvWindow) wantFIN(c *Conn, now clock.Instant, off uint64) bool {
 	}
 	if !w.hasFIN {
 		w.hasFIN, w.fin = true, off
-		c.checkDataFIN(now)
+		c.checkDataFIN()
 	}
 	return true
 }
 
-// checkDataFIN acknowledges the DATA_FIN once everything before it is there.
-func (c *Conn) checkDataFIN(now clock.Instant) {
+// checkDataFIN asks for the connection's work once everything before the DATA_FIN
+// is there.
+func (c *Conn) checkDataFIN() {
+	if w := &c.recv; w.hasFIN && !w.finDone && w.nxt >= w.fin {
+		c.again = true
+	}
+}
+
+// takeEnds acts on what Input recorded: our DATA_FIN is acknowledged, the peer's is
+// reached. What the subflows owed before has gone out with the old state, as by
+// Linux, whose worker does this.
+func (c *Conn) takeEnds(now clock.Instant) {
+	c.writeEnded = c.writeEnded || c.finAcked
 	w := &c.recv
 	if !w.hasFIN || w.finDone || w.nxt < w.fin {
 		return
@@ -132,6 +144,7 @@ func (c *Conn) closeWork(now clock.Instant) {
 		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
 		switch {
 		case sf.stage == open && closed:
+			sf.ackAfterFIN = sf.ackOwed && !sf.closing // the order of Linux; the RFC leaves it open
 			sf.close()
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
 		case sf.stage == open && sf.finSeen && c.others(sf):
@@ -204,7 +217,7 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 	c.err = err
 	for _, sf := range c.subflows {
 		reason := wire.RstMPTCP
-		if err == ErrAborted {
+		if err == ErrAborted || c.fastClosedByPeer {
 			reason = wire.RstUnspecified
 		}
 		if sf != c.fastWait.path {

@@ -53,6 +53,12 @@ type Conn struct {
 	reinject               reinjectQueue
 	err                    error
 	readClosed, writeEnded bool // Close; our FIN or DATA_FIN is acknowledged
+	finAcked               bool // the peer acknowledged our DATA_FIN: for takeEnds
+	closedLast             bool // our direction ended after the peer's
+	fastClosedByPeer       bool
+	ackSaid                wire.DSN // the DATA_ACK that went out last
+	edgeSaid               uint64   // and the right edge of the window with it
+	ack64                  bool     // the peer's last mapping had a 64-bit DSN: so are DATA_ACKs
 	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab

@@ -102,6 +102,7 @@ func (c *Conn) handleFastClose(now clock.Instant, sf *subflow, key uint64) {
 
 func (c *Conn) fastCloseReceived(now clock.Instant) {
 	c.stack.counters.MPTcpExtMPFastcloseRx++
+	c.fastClosedByPeer = true // the others are reset with reason 0, as by Linux
 	c.trace(now, trace.Event{Kind: trace.FastCloseReceived, Path: -1})
 	c.fail(now, ErrReset, "mp_fastclose")
 }

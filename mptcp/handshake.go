@@ -25,12 +25,12 @@ func (c *Conn) negotiateSYN(seg *wire.Segment) {
 		c.fall(s.now, reasonNoCapableInSYN)
 		return
 	}
-	s.counters.MPTcpExtMPCapableSYNRX++
 	o := &seg.Options.MPCapable
 	if !acceptable(o) || o.NumKeys != 0 {
-		c.fall(s.now, reasonCapableRefused)
+		c.fall(s.now, reasonCapableRefused) // the kernel's parser does not count it either
 		return
 	}
+	s.counters.MPTcpExtMPCapableSYNRX++
 	// "if either host requires the use of checksums, checksums MUST be used"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
 	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
@@ -125,6 +125,7 @@ func (c *Conn) learnKey(now clock.Instant, key uint64) {
 	c.remoteKey = key
 	c.remoteToken = wire.Token(key)
 	c.rcvBase = wire.IDSN(key).Add(1)
+	c.ackSaid, c.edgeSaid = c.rcvBase, c.recv.edge // as the handshake implies
 	c.speech = multipath
 	c.trace(now, trace.Event{Kind: trace.MPTCPEstablished, Path: -1, A: c.localKey, B: key,
 		C: uint64(c.sndBase - 1), D: uint64(c.rcvBase - 1)})
@@ -140,10 +141,10 @@ func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	c := sf.conn
 	o := &s.Options.MPCapable
 	switch {
-	case s.Options.Has&wire.HasMPCapable == 0 || o.NumKeys != 2:
-		c.fall(now, reasonNoCapableInACK)
+	case s.Options.Has&wire.HasMPCapable == 0 || o.NumKeys != 2 || !acceptable(o):
+		c.fall(now, reasonNoCapableInACK) // none that is understood
 		return
-	case o.ReceiverKey != c.localKey || !acceptable(o):
+	case o.ReceiverKey != c.localKey:
 		c.fall(now, reasonCapableRefused)
 		return
 	}

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
@@ -129,7 +130,7 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 	sf.remoteID = o.AddrID
 	sf.peerBackup = o.Backup
 	sf.stage = preEstablished
-	sf.joinAt = now.Add(sf.tcp.RTO())
+	sf.joinAt = now.Add(sf.ackTimeout())
 	return nil
 }
 
@@ -169,6 +170,16 @@ func (sf *subflow) handleFourthACK(now clock.Instant, s *wire.Segment) error {
 	return nil
 }
 
+// ackTimeout is when the third ACK of a join is repeated: after two round trips, each
+// time, as by Linux (schedule_3rdack_retransmission), a second if none is known. It is
+// never less than the least RTO: the tries are few.
+func (sf *subflow) ackTimeout() time.Duration {
+	if sf.tcp.SRTT() == 0 {
+		return time.Second
+	}
+	return max(2*sf.tcp.SRTT(), 200*time.Millisecond)
+}
+
 // confirmJoins repeats third ACKs: "the packet MUST be retransmitted if this ACK is
 // not received" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
 func (c *Conn) confirmJoins(now clock.Instant) {
@@ -182,12 +193,12 @@ func (c *Conn) confirmJoins(now clock.Instant) {
 			sf.abort(wire.RstMPTCP, "fourth ACK never came")
 			continue
 		}
-		sf.joinAt = now.Add(sf.tcp.RTO() << sf.joinTries)
+		sf.joinAt = now.Add(sf.ackTimeout())
 		sf.tcp.AckNow()
 	}
 }
 
 const (
 	maxSubflows  = 32 // sched.MaxPaths
-	maxJoinTries = 6
+	maxJoinTries = 30
 )

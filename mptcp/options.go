@@ -23,6 +23,8 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 		return 0
 	case s.Flags&wire.SYN != 0:
 		sf.synOptions(now, s)
+	case sf.tcp.State() == tcp.StateTimeWait:
+		// All is said; a kernel's TIME-WAIT knows no MPTCP.
 	case c.speech == multipath:
 		sf.multipathOptions(now, s, ssn, n, room)
 	case c.speech == fallen:
@@ -32,7 +34,18 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	if s.Flags&wire.SYN == 0 {
 		unit = uint64(sf.tcp.WindowUnit())
 	}
-	return c.advertise(unit)
+	wnd = c.advertise(unit)
+	if s.Options.Has&wire.HasDSS != 0 {
+		c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge
+	}
+	return wnd
+}
+
+// saidAll reports whether DATA_ACK and window are those that went out last with a
+// DSS.
+func (c *Conn) saidAll() bool {
+	w := &c.recv
+	return c.ackSaid == c.dataAck() && c.edgeSaid == max(w.edge, w.read+uint64(w.limit))
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.
@@ -75,7 +88,9 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	}
 	o.Has |= wire.HasDSS
 	d := &o.DSS
-	*d = wire.DSS{HasAck: true, Ack64: true, DataAck: c.dataAck()}
+	// "If data is received with a 64-bit DSN, it MUST be acknowledged with a 64-bit
+	// Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
+	*d = wire.DSS{HasAck: true, Ack64: c.ack64, DataAck: c.dataAck()}
 	switch {
 	case n == 0 && c.fastWait.path == sf:
 		o.Has |= wire.HasFastClose
@@ -282,8 +297,8 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 		// field" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
 		c.dataAcked(now, sf, expand(d.DataAck, d.Ack64, c.sndBase.Add(int(c.send.una))), sf.window(s))
 	}
-	if !d.HasMap {
-		return nil
+	if !d.HasMap || d.DataLen == 0 && len(s.Payload) == 0 {
+		return nil // an infinite mapping comes with its first data, and Linux looks for it there
 	}
 	return sf.addMapping(now, d)
 }

@@ -67,6 +67,7 @@ func (c *Conn) outputOwed(now clock.Instant, buf []byte) (machine.LinkID, int, b
 // work is what the connection does once per mutation, between what its subflows
 // owed before and what they owe after.
 func (c *Conn) work(now clock.Instant) {
+	c.takeEnds(now)
 	c.reap(now)
 	c.confirmJoins(now)
 	c.stack.runPM(now)
@@ -74,7 +75,9 @@ func (c *Conn) work(now clock.Instant) {
 	c.signalWork(now)
 	c.watchWindow(now)
 	for _, sf := range c.subflows {
-		if sf.ackOwed && !sf.over {
+		if sf.ackAfterFIN {
+			sf.ackAfterFIN, c.again = false, true
+		} else if sf.ackOwed && !sf.over {
 			sf.ackOwed = false
 			sf.tcp.AckNow()
 		}

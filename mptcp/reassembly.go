@@ -287,5 +287,5 @@ func (c *Conn) deliver(now clock.Instant) {
 			c.notify(Readable)
 		}
 	}
-	c.checkDataFIN(now)
+	c.checkDataFIN()
 }

@@ -137,6 +137,9 @@ func (c *Conn) probeWindow() {
 	}
 }
 
+// minDataFINTimeout is Linux's TCP_RTO_MIN.
+const minDataFINTimeout = 200 * time.Millisecond
+
 // rtxInterval is the longest retransmission timeout of the subflows that work,
 // doubled for each try.
 func (c *Conn) rtxInterval() time.Duration {
@@ -144,6 +147,10 @@ func (c *Conn) rtxInterval() time.Duration {
 		fallback = time.Second
 		most     = 120 * time.Second
 	)
+	if w := &c.send; w.finSent && w.una == w.end {
+		// Only a DATA_FIN is outstanding: after 0.2, 0.2, 0.4 s, as Linux repeats it.
+		return min(minDataFINTimeout<<min(max(c.rtxTries, 1)-1, 10), most)
+	}
 	var d time.Duration
 	for _, sf := range c.subflows {
 		if sf.usable() && !sf.stale && sf.rtos == 0 {

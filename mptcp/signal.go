@@ -170,8 +170,7 @@ func (c *Conn) signalPath() *subflow {
 }
 
 // signalOptions adds what waits to a segment without data, as far as there is
-// room: at most one ADD_ADDR or REMOVE_ADDR. If DSS and ADD_ADDR do not fit
-// together (IPv6), the next ACK carries the DSS.
+// room: at most one ADD_ADDR or REMOVE_ADDR.
 func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
 	c, o := sf.conn, &s.Options
 	left := room - dssAckLen
@@ -202,19 +201,24 @@ func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
 	}
 }
 
-// addressOption adds one echo, REMOVE_ADDR or ADD_ADDR.
+// addressOption adds one echo, REMOVE_ADDR or ADD_ADDR. As in Linux an ADD_ADDR or
+// its echo goes without DSS: for TCP such a segment is a duplicate ACK. Only a
+// DATA_FIN stays with it if there is room, and what the DSS would have said for the
+// first time goes on an ACK of its own.
 func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, left, room int) {
-	fits := func(n int) bool {
-		if n > left && n <= room && o.Has&wire.HasMPTCP == wire.HasDSS {
+	fits := func(n int, alone bool) bool {
+		if n <= room && o.Has&wire.HasMPTCP == wire.HasDSS && (alone && !o.DSS.HasMap || n > left) {
 			o.Has &^= wire.HasDSS
-			sf.ackOwed, c.again = true, true // with what it would have said
+			if o.DSS.HasMap || !c.saidAll() {
+				sf.ackOwed, c.again = true, true // with what it would have said
+			}
 			return true
 		}
 		return n <= left
 	}
 	q := &c.signals
 	if a, ok := q.echoes.front(); ok {
-		if fits(a.Len()) {
+		if fits(a.Len(), true) {
 			q.echoes.pop()
 			o.Has |= wire.HasAddAddr
 			o.AddAddr = a
@@ -229,7 +233,7 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 	if n := len(q.removals); n > 0 {
 		r := wire.RemoveAddr{Num: min(n, 9)}
 		copy(r.IDs[:], q.removals[:r.Num])
-		if fits(r.Len()) {
+		if fits(r.Len(), false) {
 			q.removals = q.removals[:copy(q.removals, q.removals[r.Num:])]
 			o.Has |= wire.HasRemoveAddr
 			o.RemoveAddr = r
@@ -247,7 +251,7 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 		}
 		opt := wire.AddAddr{ID: a.id, Addr: a.addr.Addr(), Port: a.addr.Port(),
 			HMAC: wire.AddAddrHMAC(c.localKey, c.remoteKey, a.id, a.addr.Addr(), a.addr.Port())}
-		if fits(opt.Len()) {
+		if fits(opt.Len(), true) {
 			a.state, a.at = signalSent, clock.Never
 			if c.cfg.AddAddrTimeout > 0 {
 				a.at = now.Add(c.cfg.AddAddrTimeout)

@@ -50,6 +50,7 @@ type subflow struct {
 	stale              bool
 	lastRecv, lastData clock.Instant
 	ackOwed            bool // an ACK with news of the connection is owed
+	ackAfterFIN        bool // not before the FIN that is being sent
 
 	signalled     int         // segments that only carried an address, since the peer spoke
 	prio          signalState // MP_PRIO

@@ -164,8 +164,8 @@ func (c *Conn) dataAcked(now clock.Instant, sf *subflow, ack wire.DSN, wnd int) 
 		c.rtxTries = 0
 		c.again = true
 	}
-	if w.closed && off == w.end+1 && !c.writeEnded {
-		c.writeEnded = true
+	if w.closed && off == w.end+1 && !c.finAcked {
+		c.finAcked = true
 		c.again = true
 		off--
 		c.rtxTries = 0

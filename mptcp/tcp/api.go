@@ -41,6 +41,7 @@ type Config struct {
 	RTOMax            time.Duration // 0 is 120 s (Linux)
 	SYNRetries        int           // 0 is 6 (tcp_syn_retries); negative: none
 	SYNACKRetries     int           // 0 is 5
+	SYNLinearTimeouts int           // so many SYNs more, and without back-off (Linux since 6.5: 4)
 	Retries2          int           // 0 is 15 (tcp_retries2)
 	NoIdleRestart     bool          // tcp_slow_start_after_idle=0: cwnd stays after idle times
 	NoSACK            bool
@@ -119,4 +120,8 @@ type Info struct {
 	LastDataSent    time.Duration // since
 	LastDataRecv    time.Duration
 	LastAckRecv     time.Duration
+
+	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling
+	SndWScale, RcvWScale uint8
+	AdvMSS               int
 }

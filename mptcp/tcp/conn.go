@@ -88,6 +88,8 @@ type sender struct {
 	tlpHigh     wire.Seq // end of the tail loss probe under way; 0: none
 	tlpRetrans  bool     // the probe was a retransmission
 	tlpBlind    bool     // no RTT sample since the last probe
+	burst       int      // segments left of the chunk at hand (burst.go)
+	burstLone   bool     // it has one segment
 	probeCredit bool     // one new segment beyond cwnd (TLP)
 	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
 

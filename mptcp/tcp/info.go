@@ -40,5 +40,20 @@ func (c *Conn) Info(now clock.Instant) Info {
 		LastDataSent:  now.Sub(c.lastSent),
 		LastDataRecv:  now.Sub(c.lastDataRecv),
 		LastAckRecv:   now.Sub(c.lastAckRecv),
+		Options:       c.infoOptions(),
+		SndWScale:     c.sndScale,
+		RcvWScale:     c.rcvScale,
+		AdvMSS:        c.mtu - c.headerLen(),
 	}
+}
+
+// infoOptions returns what was negotiated as TCPI_OPT_* bits.
+func (c *Conn) infoOptions() uint8 {
+	var o uint8
+	for i, ok := range [...]bool{c.tsOK, c.sackOK, c.wsOK} {
+		if ok {
+			o |= 1 << i
+		}
+	}
+	return o
 }

@@ -437,10 +437,11 @@ func TestRTOWithWindowShut(t *testing.T) {
 	s.closed(ErrTimedOut, TimedOut)
 }
 
-// On a path that goes silent the probe does not put off the timeout: it comes an
-// RTO after the last sign of life.
+// On a path that goes silent the probe does not put off the timeout of a subflow: it
+// comes an RTO after the last sign of life.
 func TestProbeDoesNotDelayRTO(t *testing.T) {
 	s := flight(t, Config{}, ",sackOK")
+	s.c.ReserveOptions(28)
 	s.in(lit("P.", 1, 0, 1001))
 	s.sent()
 	rto := s.c.RTO()

@@ -152,8 +152,10 @@ func (c *Conn) armTLP(now clock.Instant) {
 			pto += maxATO
 		}
 	}
-	if at := now.Add(max(pto, time.Millisecond)); at < c.timers[timerRTO] {
-		c.timers.Set(timerTLP, at)
+	// Where the RTO is earlier the probe goes in its place, as in Linux
+	// (tcp_schedule_loss_probe).
+	if c.timers.Armed(timerRTO) {
+		c.timers.Set(timerTLP, min(now.Add(max(pto, time.Millisecond)), c.timers[timerRTO]))
 	}
 }
 
@@ -181,9 +183,10 @@ func (c *Conn) onTLP(now clock.Instant) {
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.3). Its pseudocode and Linux
 // count a whole RTO from the probe. Here the timer of the oldest segment stands
 // if it is later than the answer can be: so a path that went silent is given up
-// an RTO after its last sign of life, and MPTCP sends the data elsewhere.
+// an RTO after its last sign of life, and MPTCP sends the data elsewhere. A
+// connection without MPTCP (nothing reserved for options) does as Linux.
 func (c *Conn) extendRTO(now clock.Instant) {
-	if c.rtt.srtt8 == 0 || !c.timers.Armed(timerRTO) {
+	if c.reserved == 0 || c.rtt.srtt8 == 0 || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
 		return
 	}

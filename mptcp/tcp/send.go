@@ -95,6 +95,7 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if _, _, push := c.upper.Plan(ssn, n); push {
 		flags |= wire.PSH
 	}
+	flags |= c.pushOfBurst(n)
 	length := c.emit(now, b, flags, ssn, n)
 	mss := c.MSS()
 	c.board.push(run{start: ssn, end: ssn.Add(n), mss: max(mss, 1), sentAt: now, rate: stamp})

@@ -76,10 +76,13 @@ func (c *Conn) backOff(now clock.Instant) {
 }
 
 // synTimeout sends our SYN or SYN/ACK once more, or gives up.
+//
+// The first SYNLinearTimeouts of an active SYN come without back-off and on top of
+// SYNRetries, as Linux does (tcp_syn_linear_timeouts).
 func (c *Conn) synTimeout(now clock.Instant) {
-	limit := c.cfg.SYNRetries
+	limit, linear := c.cfg.SYNRetries+c.cfg.SYNLinearTimeouts, c.cfg.SYNLinearTimeouts
 	if c.passive {
-		limit = c.cfg.SYNACKRetries
+		limit, linear = c.cfg.SYNACKRetries, 0
 	}
 	if c.synRetransmits >= limit {
 		c.end(now, c.timeoutError(), TimedOut)
@@ -89,6 +92,12 @@ func (c *Conn) synTimeout(now clock.Instant) {
 	c.retransmits++
 	c.count.totalRetrans++
 	c.owed.syn = true
+	if c.synRetransmits <= linear {
+		c.expiredRTO = c.RTO()
+		c.armRTO(now)
+		c.upper.Event(now, RTOExpired)
+		return
+	}
 	c.backOff(now)
 }
 

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mptcplab/mptcp/drill"
+)
+
+func drillCommand() *cobra.Command {
+	var defines []string
+	var tap bool
+	c := &cobra.Command{
+		Use:   "drill [--define NAME=VALUE] [--tap] FILE|DIR...",
+		Short: "Run packetdrill scripts on the stack in virtual time",
+		Long: `Run packetdrill scripts, with their MPTCP options, on the stack in virtual time.
+
+A script runs over IPv4, over IPv4 with IPv6 sockets, and over IPv6; if its name
+ends in v4 or v6, over that alone. A folder stands for all *.pkt files below it.
+The exit status is 1 if a script fails.`,
+		Example: `  mptcplab drill mptcp/drill/testdata
+  mptcplab drill --tap --define N=1 mptcp/drill/testdata/tcp/nagle.pkt`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			words := make(map[string]string)
+			for _, d := range defines {
+				name, value, ok := strings.Cut(d, "=")
+				if !ok || name == "" {
+					return usage("--define %s: not NAME=VALUE", d)
+				}
+				words[name] = value
+			}
+			files, err := drill.Find(args...)
+			if err != nil {
+				return exit(exitUsage, err)
+			}
+			if len(files) == 0 {
+				return exit(exitUsage, errors.New("no scripts there"))
+			}
+			failed, err := drill.Suite(cmd.OutOrStdout(), files, words, tap)
+			switch {
+			case err != nil:
+				return exit(exitBroke, fmt.Errorf("writing the report: %w", err))
+			case failed > 0:
+				return exit(exitFailed, nil)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringArrayVarP(&defines, "define", "D", nil, "replace a word of the scripts")
+	c.Flags().BoolVar(&tap, "tap", false, "write the results as a TAP stream")
+	return c
+}

@@ -1,0 +1,369 @@
+package drill
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/tcp"
+)
+
+// command applies a shell command to the stack, line by line.
+func (r *run) command(text string) error {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		for part := range strings.SplitSeq(line, "&&") {
+			for part := range strings.SplitSeq(part, ";") {
+				if part = strings.Join(strings.Fields(part), " "); part == "" {
+					continue
+				}
+				if err := r.shell(part); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	testCounter = regexp.MustCompile(`^test \$\(nstat -(a?)zjs? \| jq ['"]?\.kernel\.(\w+)['"]?\) -(eq|ne|gt|ge|lt|le) (\d+)$`)
+	noSubflow   = regexp.MustCompile(`^! ss -\w*M\w* \| grep (-q )?tcp$`)
+	mptcpState  = regexp.MustCompile(`^ss -\w*M\w* \| grep (-q )?([A-Z0-9-]+)$`)
+)
+
+// shell applies one command.
+func (r *run) shell(c string) error {
+	words := strings.Fields(c)
+	switch path.Base(words[0]) {
+	case "defaults.sh", "true", "ethtool", "tc":
+		return nil // what defaults.sh sets is set; the others change no stack without offload
+	case "client.sh":
+		return r.endpoints(nil)
+	case "server.sh":
+		return r.endpoints([]string{"-e", "1", "-m", "signal"})
+	case "multi-ep.sh":
+		return r.endpoints(words[1:])
+	case "sysctl":
+		return r.sysctlCommand(words[1:])
+	case "set_sysctls.py":
+		return r.setSysctls(words[1:])
+	case "ip":
+		return r.ip(words[1:])
+	}
+	switch {
+	case strings.HasPrefix(c, "/tmp/sysctl_restore_"):
+		return nil
+	case c == "nstat -n":
+		r.counters = r.readCounters()
+		return nil
+	case testCounter.MatchString(c):
+		return r.testCounter(testCounter.FindStringSubmatch(c))
+	case noSubflow.MatchString(c):
+		return r.noSubflow()
+	case mptcpState.MatchString(c):
+		return r.mptcpState(mptcpState.FindStringSubmatch(c)[2])
+	}
+	return unsupported("the command %q", c)
+}
+
+// readCounters returns all counters by name.
+func (r *run) readCounters() map[string]uint64 {
+	m := make(map[string]uint64)
+	r.stack.Counters().Each(func(name string, v uint64) { m[name] = v })
+	return m
+}
+
+// testCounter compares a counter, since nstat -n or (-a) since the beginning.
+func (r *run) testCounter(m []string) error {
+	v, ok := r.readCounters()[m[2]]
+	if !ok {
+		return unsupported("the counter %s", m[2])
+	}
+	if m[1] == "" {
+		v -= r.counters[m[2]]
+	}
+	want, err := strconv.ParseUint(m[4], 10, 64)
+	if err != nil {
+		return err
+	}
+	holds := map[string]bool{"eq": v == want, "ne": v != want, "gt": v > want, "ge": v >= want, "lt": v < want, "le": v <= want}
+	if !holds[m[3]] {
+		return fmt.Errorf("%s is %d, want -%s %d", m[2], v, m[3], want)
+	}
+	return nil
+}
+
+// noSubflow fails if a subflow lives; TIME-WAIT does not count.
+func (r *run) noSubflow() error {
+	for _, c := range r.stack.Conns() {
+		for _, sf := range c.Info(r.now).Subflows {
+			if !sf.Closed && sf.TCP.State != tcp.StateTimeWait && sf.TCP.State != tcp.StateClosed {
+				return fmt.Errorf("a subflow from %v to %v is in state %d", sf.Local, sf.Remote, sf.TCP.State)
+			}
+		}
+	}
+	return nil
+}
+
+// mptcpState fails if no connection is in the state.
+func (r *run) mptcpState(name string) error {
+	var found []string
+	for _, c := range r.stack.Conns() {
+		s := c.CloseState()
+		if s == name {
+			return nil
+		}
+		found = append(found, s)
+	}
+	return fmt.Errorf("no MPTCP socket in %s; they are in %v", name, found)
+}
+
+// endpoints is multi-ep.sh: limits of 8, no endpoints but -e of them at the
+// addresses after the local one, with the flags of -m.
+func (r *run) endpoints(args []string) error {
+	n := 0
+	var flags pm.EndpointFlags
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "-b":
+			flags |= pm.Backup
+		case args[i] == "-e" && i+1 < len(args):
+			v, err := strconv.Atoi(args[i+1])
+			if err != nil || v < 0 || v > 8 {
+				return fmt.Errorf("multi-ep.sh -e %s", args[i+1])
+			}
+			n = v
+			i++
+		case args[i] == "-m" && i+1 < len(args):
+			f, err := endpointFlag(args[i+1])
+			if err != nil {
+				return err
+			}
+			flags |= f
+			i++
+		default:
+			return unsupported("multi-ep.sh %s", args[i])
+		}
+	}
+	if flags&^pm.Backup == 0 {
+		flags |= pm.Signal
+	}
+	r.stack.SetLimits(pm.Limits{Subflows: 8, AddAddrAccepted: 8})
+	r.stack.FlushEndpoints(r.now)
+	a := r.set.local.Addr()
+	for range n {
+		a = a.Next()
+		if err := r.addAddress(a); err != nil {
+			return err
+		}
+		if _, err := r.stack.AddEndpoint(r.now, pm.Endpoint{Addr: a, Flags: flags}); err != nil {
+			return err
+		}
+	}
+	r.drain()
+	return nil
+}
+
+// addAddress gives the device one more address.
+func (r *run) addAddress(a netip.Addr) error {
+	r.link.Prefixes = append(append([]netip.Prefix(nil), r.link.Prefixes...), netip.PrefixFrom(a, r.set.local.Bits()))
+	return r.stack.SetLink(r.now, 0, r.link)
+}
+
+func endpointFlag(s string) (pm.EndpointFlags, error) {
+	for name, f := range map[string]pm.EndpointFlags{"signal": pm.Signal, "subflow": pm.Subflow, "backup": pm.Backup, "fullmesh": pm.Fullmesh} {
+		if s == name {
+			return f, nil
+		}
+	}
+	return 0, unsupported("the endpoint flag %s", s)
+}
+
+// ip applies ip mptcp; the rest of ip says nothing to a stack without metrics and
+// offload.
+func (r *run) ip(args []string) error {
+	if len(args) > 0 && (args[0] == "-6" || args[0] == "-4") {
+		args = args[1:]
+	}
+	line := strings.Join(args, " ")
+	switch {
+	case strings.HasPrefix(line, "tcp_metrics flush"), strings.HasPrefix(line, "link set"):
+		return nil
+	case line == "mptcp endpoint flush":
+		r.stack.FlushEndpoints(r.now)
+		r.drain()
+		return nil
+	case strings.HasPrefix(line, "mptcp endpoint add ") && len(args) > 3:
+		return r.endpointAdd(args[3:])
+	case strings.HasPrefix(line, "mptcp endpoint del") && len(args) == 5 && args[3] == "id":
+		id, err := strconv.ParseUint(args[4], 10, 8)
+		if err != nil {
+			return err
+		}
+		err = r.stack.DeleteEndpoint(r.now, uint8(id))
+		r.drain()
+		return err
+	case strings.HasPrefix(line, "mptcp limits set "):
+		return r.limits(args[3:])
+	}
+	return unsupported("ip %s", line)
+}
+
+func (r *run) endpointAdd(args []string) error {
+	a, err := netip.ParseAddr(args[0])
+	if err != nil {
+		return err
+	}
+	e := pm.Endpoint{Addr: a}
+	for i := 1; i < len(args); i++ {
+		switch {
+		case (args[i] == "id" || args[i] == "port" || args[i] == "dev") && i+1 < len(args):
+			if args[i] != "dev" {
+				n, err := strconv.ParseUint(args[i+1], 10, 16)
+				switch {
+				case err != nil || args[i] == "id" && n > 255:
+					return fmt.Errorf("%s %s", args[i], args[i+1])
+				case args[i] == "id":
+					e.ID = uint8(n)
+				default:
+					e.Port = uint16(n)
+				}
+			}
+			i++
+		default:
+			f, err := endpointFlag(args[i])
+			if err != nil {
+				return err
+			}
+			e.Flags |= f
+		}
+	}
+	_, err = r.stack.AddEndpoint(r.now, e)
+	r.drain()
+	return err
+}
+
+func (r *run) limits(args []string) error {
+	var l pm.Limits
+	for i := 0; i+1 < len(args); i += 2 {
+		n, err := strconv.Atoi(args[i+1])
+		if err != nil || n < 0 || n > 8 {
+			return errors.New("limits are 0 to 8")
+		}
+		switch args[i] {
+		case "subflow", "subflows":
+			l.Subflows = n
+		case "add_addr_accepted":
+			l.AddAddrAccepted = n
+		default:
+			return unsupported("the limit %s", args[i])
+		}
+	}
+	r.stack.SetLimits(l)
+	return nil
+}
+
+// sysctlCommand applies "sysctl [-wq] key=value ...".
+func (r *run) sysctlCommand(args []string) error {
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") {
+			continue
+		}
+		if err := r.sysctlSet(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setSysctls applies "set_sysctls.py /proc/sys/net/ipv4/key=value ...".
+func (r *run) setSysctls(args []string) error {
+	for _, a := range args {
+		if err := r.sysctlSet(strings.TrimPrefix(a, "/proc/sys/")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fixed are sysctls whose value has no effect here: the stack has no such thing,
+// or does as the value says whatever it is.
+var fixed = map[string]string{
+	"net.ipv4.tcp_fastopen":        "", // there is none: the calls that want it fail
+	"net.ipv4.tcp_tso_win_divisor": "", // segments are sent one by one
+	"net.ipv4.tcp_min_tso_segs":    "",
+	"net.ipv4.tcp_migrate_req":     "",
+	"net.ipv4.tcp_ecn":             "0",
+	"net.mptcp.blackhole_timeout":  "0",
+}
+
+// sysctlSet sets one key for sockets that are made from now on.
+func (r *run) sysctlSet(kv string) error {
+	key, v, ok := strings.Cut(kv, "=")
+	key = strings.ReplaceAll(key, "/", ".")
+	if !ok {
+		return fmt.Errorf("sysctl %s without a value", kv)
+	}
+	if want, ok := fixed[key]; ok {
+		if want != "" && v != want {
+			return unsupported("sysctl %s=%s", key, v)
+		}
+		return nil
+	}
+	cfg := r.sock.Default()
+	if key == "net.ipv4.tcp_congestion_control" {
+		cfg.TCP.CongestionControl = v
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return unsupported("sysctl %s=%s", key, v)
+	}
+	switch key {
+	case "net.ipv4.tcp_slow_start_after_idle":
+		cfg.TCP.NoIdleRestart = n == 0
+	case "net.ipv4.tcp_timestamps":
+		cfg.TCP.NoTimestamps = n == 0
+	case "net.ipv4.tcp_sack":
+		cfg.TCP.NoSACK = n == 0
+	case "net.ipv4.tcp_window_scaling":
+		cfg.TCP.NoWindowScaling = n == 0
+	case "net.ipv4.tcp_syn_retries":
+		cfg.TCP.SYNRetries = orNone(n)
+	case "net.ipv4.tcp_syn_linear_timeouts":
+		cfg.TCP.SYNLinearTimeouts = n
+	case "net.ipv4.tcp_synack_retries":
+		cfg.TCP.SYNACKRetries = orNone(n)
+	case "net.ipv4.tcp_retries2":
+		cfg.TCP.Retries2 = orNone(n)
+	case "net.ipv4.tcp_fin_timeout":
+		cfg.TCP.FinTimeout = time.Duration(n) * time.Second
+	case "net.mptcp.add_addr_timeout":
+		cfg.AddAddrTimeout = time.Duration(n) * time.Second
+	case "net.mptcp.close_timeout":
+		cfg.CloseTimeout = time.Duration(n) * time.Second
+	case "net.mptcp.checksum_enabled":
+		cfg.ChecksumEnabled = n != 0
+	case "net.mptcp.syn_retrans_before_tcp_fallback":
+		cfg.SYNRetriesBeforeTCPFallback = orNone(n)
+	default:
+		return unsupported("sysctl %s", key)
+	}
+	return nil
+}
+
+// orNone is how a Config says 0.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}

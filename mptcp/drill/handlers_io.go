@@ -1,0 +1,265 @@
+package drill
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp/socket"
+)
+
+// maxIO bounds the buffers of calls.
+const maxIO = 1 << 26
+
+// buffer returns the bytes of the call: the arguments at i and i+1 are pointer and
+// length.
+func (a args) buffer(i int) (p []byte, flags int, err error) {
+	if err = a.need(i + 2); err != nil {
+		return nil, 0, err
+	}
+	n, err := a.int(i + 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if n < 0 || n > maxIO {
+		return nil, 0, fmt.Errorf("a buffer of %d bytes", n)
+	}
+	if isNull(&a.c.Args[i]) {
+		flags = socket.BadAddress
+	}
+	return make([]byte, n), flags, nil
+}
+
+// optionalFlags returns the flags of a call if it has that argument.
+func (a args) optionalFlags(i int) (int, error) {
+	if i >= len(a.c.Args) {
+		return 0, nil
+	}
+	v, err := a.int(i)
+	return int(v), err
+}
+
+func callRead(r *run, a args) (*socket.Op, func(int) error, error) {
+	fd, _, err := a.fdAnd(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, bad, err := a.buffer(1)
+	if err != nil {
+		return nil, nil, err
+	}
+	flags, err := a.optionalFlags(3)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.sock.ReadOp(r.now, fd, p, flags|bad), nil, nil
+}
+
+func callWrite(r *run, a args) (*socket.Op, func(int) error, error) {
+	fd, _, err := a.fdAnd(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, bad, err := a.buffer(1)
+	if err != nil {
+		return nil, nil, err
+	}
+	flags, err := a.optionalFlags(3)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.sock.WriteOp(r.now, fd, p, flags|bad), nil, nil
+}
+
+func callSendto(r *run, a args) (*socket.Op, func(int) error, error) {
+	if err := a.need(4); err != nil {
+		return nil, nil, err
+	}
+	if f := r.flowOfFD(int(a.c.Args[0].Int)); f != nil && f.state == flowNew {
+		if flags, err := a.optionalFlags(3); err == nil && flags&socket.MsgFastopen != 0 {
+			f.state, f.remote = flowConnecting, netip.AddrPortFrom(r.set.remote, r.set.port)
+			r.current = f
+		}
+	}
+	return callWrite(r, a)
+}
+
+// vector returns how many bytes an array of {pointer, length} has together.
+func vector(e *Expr) (int, error) {
+	total := 0
+	for _, v := range e.List {
+		if v.Kind != ExprStruct || len(v.Fields) != 2 {
+			return 0, unsupported("this vector")
+		}
+		n, err := value(&v.Fields[1].Val)
+		if err != nil {
+			return 0, err
+		}
+		total += int(n)
+	}
+	if total < 0 || total > maxIO {
+		return 0, fmt.Errorf("a buffer of %d bytes", total)
+	}
+	return total, nil
+}
+
+func callReadv(r *run, a args) (*socket.Op, func(int) error, error) {
+	return vectorCall(r, a, r.sock.ReadOp)
+}
+
+func callWritev(r *run, a args) (*socket.Op, func(int) error, error) {
+	return vectorCall(r, a, r.sock.WriteOp)
+}
+
+func vectorCall(r *run, a args, op opFunc) (*socket.Op, func(int) error, error) {
+	fd, _, err := a.fdAnd(0)
+	if err == nil {
+		err = a.need(2)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := vector(&a.c.Args[1])
+	if err != nil {
+		return nil, nil, err
+	}
+	return op(r.now, fd, make([]byte, n), 0), nil, nil
+}
+
+func callRecvmsg(r *run, a args) (*socket.Op, func(int) error, error) {
+	return messageCall(r, a, r.sock.ReadOp)
+}
+
+func callSendmsg(r *run, a args) (*socket.Op, func(int) error, error) {
+	return messageCall(r, a, r.sock.WriteOp)
+}
+
+// messageCall is a call with a msghdr, of which the vector counts.
+func messageCall(r *run, a args, op opFunc) (*socket.Op, func(int) error, error) {
+	fd, _, err := a.fdAnd(0)
+	if err == nil {
+		err = a.need(3)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	n := 0
+	for _, f := range a.c.Args[1].Fields {
+		switch f.Name {
+		case "msg_iov":
+			if n, err = vector(&f.Val); err != nil {
+				return nil, nil, err
+			}
+		case "msg_name", "msg_flags":
+		default:
+			return nil, nil, unsupported("the member %s of a message", f.Name)
+		}
+	}
+	flags, err := a.optionalFlags(2)
+	if err != nil {
+		return nil, nil, err
+	}
+	return op(r.now, fd, make([]byte, n), flags), nil, nil
+}
+
+func callPoll(r *run, a args) (*socket.Op, func(int) error, error) {
+	if err := a.need(3); err != nil {
+		return nil, nil, err
+	}
+	ms, err := a.int(2)
+	if err != nil {
+		return nil, nil, err
+	}
+	var fds []socket.PollFD
+	var want []int64
+	for _, e := range a.c.Args[0].List {
+		v, err := members(&e, "fd", "events", "revents")
+		if err != nil {
+			return nil, nil, err
+		}
+		fd, ok := r.fds[int(v[0])]
+		if !ok {
+			fd = -1
+		}
+		fds = append(fds, socket.PollFD{FD: fd, Events: int(v[1])})
+		want = append(want, v[2])
+	}
+	op := r.sock.PollOp(r.now, fds, time.Duration(ms)*time.Millisecond)
+	return op, func(int) error {
+		for i := range fds {
+			if int64(fds[i].Revents) != want[i] {
+				return fmt.Errorf("expected revents %#x but got %#x", want[i], fds[i].Revents)
+			}
+		}
+		return nil
+	}, nil
+}
+
+// members returns the numbers of a struct's members.
+func members(e *Expr, names ...string) ([]int64, error) {
+	v := make([]int64, len(names))
+	for _, f := range e.Fields {
+		found := false
+		for i, n := range names {
+			if f.Name == n {
+				x, err := value(&f.Val)
+				if err != nil {
+					return nil, err
+				}
+				v[i], found = x, true
+			}
+		}
+		if !found {
+			return nil, unsupported("the member %s", f.Name)
+		}
+	}
+	return v, nil
+}
+
+func callEpollCreate(r *run, a args) (*socket.Op, func(int) error, error) {
+	return instant(r.sock.EpollCreate(), socket.OK), func(fd int) error { return r.name(int(a.c.Result.Int), fd) }, nil
+}
+
+func callEpollCtl(r *run, a args) (*socket.Op, func(int) error, error) {
+	v, err := a.numbersOf(3)
+	if err == nil {
+		err = a.need(4)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := members(&a.c.Args[3], "events", "fd")
+	if err != nil {
+		return nil, nil, err
+	}
+	return done(r.sock.EpollCtl(r.fds[v[0]], v[1], r.fds[v[2]], int(m[0]))), nil, nil
+}
+
+func callEpollWait(r *run, a args) (*socket.Op, func(int) error, error) {
+	if err := a.need(4); err != nil {
+		return nil, nil, err
+	}
+	ep, err := a.int(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := members(&a.c.Args[1], "events", "fd")
+	if err != nil {
+		return nil, nil, err
+	}
+	most, err := a.int(2)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ms, err := a.int(3); err != nil || ms != 0 {
+		return nil, nil, unsupported("epoll_wait that waits")
+	}
+	ev, e := r.sock.EpollWait(r.fds[int(ep)], int(most))
+	op := instant(len(ev), e)
+	return op, func(int) error {
+		if len(ev) == 1 && (int64(ev[0].Events) != m[0] || ev[0].FD != r.fds[int(m[1])]) {
+			return fmt.Errorf("expected events %#x but got %#x", m[0], ev[0].Events)
+		}
+		return nil
+	}, nil
+}

@@ -1,0 +1,15 @@
+// Package socket is the socket layer over the stack: descriptors, calls and
+// options with the errno of a Linux kernel. It is pure and never blocks. A call
+// that would have to wait is an Op, tried again after each drain of the stack.
+//
+// # Files
+//
+// errno, const: the kernel's numbers. layer: descriptors. open: bind, listen,
+// accept, connect. io: reading and writing. close: shutdown and close. option:
+// setsockopt and getsockopt. poll: poll and epoll. op: calls that wait.
+//
+// # What it does not have
+//
+// Fast Open: MSG_FASTOPEN and TCP_FASTOPEN_CONNECT say EOPNOTSUPP, as a kernel
+// does where tcp_fastopen is 0. Urgent data. SO_REUSEPORT groups.
+package socket

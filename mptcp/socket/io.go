@@ -1,0 +1,81 @@
+package socket
+
+import (
+	"errors"
+	"io"
+
+	"mptcplab/mptcp"
+)
+
+// Read reads what has arrived; 0 bytes are the end of the stream. flags: MsgPeek
+// is not supported (EINVAL), BadAddress fails with EFAULT if there is data.
+func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case flags&MsgPeek != 0:
+		return -1, EINVAL
+	case f.state == listening || f.conn == nil:
+		return -1, ENOTCONN
+	case f.state == connecting:
+		return -1, EAGAIN
+	case len(p) == 0:
+		return 0, OK
+	}
+	if flags&BadAddress != 0 && len(f.conn.Peek()) > 0 {
+		return -1, EFAULT
+	}
+	n, err := f.conn.Read(p)
+	switch {
+	case err == nil:
+		return n, OK
+	case errors.Is(err, io.EOF) || f.shutRD && errors.Is(err, mptcp.ErrWouldBlock):
+		return 0, OK
+	case errors.Is(err, mptcp.ErrWouldBlock):
+		return -1, EAGAIN
+	case f.err != OK:
+		return -1, f.takeError()
+	}
+	return 0, OK // the error was told before: the end of the stream
+}
+
+// Write sends bytes of p and returns how many were taken, perhaps not all; EAGAIN
+// if none. flags: MsgMore, BadAddress.
+func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case flags&MsgFastopen != 0:
+		return -1, EOPNOTSUPP
+	case f.err != OK:
+		return -1, f.takeError()
+	case f.state == connecting:
+		return -1, EAGAIN
+	case f.state != connected || f.shutWR || f.dead():
+		return -1, EPIPE
+	case flags&BadAddress != 0 && len(p) > 0:
+		return -1, EFAULT
+	}
+	n, err := f.conn.Write(p, flags&MsgMore != 0 || f.cork)
+	if err != nil {
+		return -1, errnoOf(err)
+	}
+	return n, OK
+}
+
+// Readable returns how many bytes can be read (SIOCINQ) without waiting: at
+// least that many.
+func (l *Layer) Readable(fd int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case f.state == listening:
+		return -1, EINVAL
+	case f.conn == nil:
+		return 0, OK
+	}
+	return f.conn.Readable(), OK
+}

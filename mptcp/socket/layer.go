@@ -1,0 +1,186 @@
+package socket
+
+import (
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp"
+	"mptcplab/mptcp/clock"
+)
+
+// Layer is the table of descriptors of one process on one host.
+type Layer struct {
+	stack *mptcp.Stack
+	cfg   mptcp.Config
+	files []*file // by descriptor; nil: free
+}
+
+// firstFD leaves room for the descriptors that every process has.
+const firstFD = 3
+
+// New returns a layer without descriptors. cfg is what new sockets begin with;
+// the protocol decides on PlainTCP.
+func New(s *mptcp.Stack, cfg mptcp.Config) *Layer {
+	return &Layer{stack: s, cfg: cfg, files: make([]*file, firstFD)}
+}
+
+// Default is what new sockets begin with; it may be changed (sysctl).
+func (l *Layer) Default() *mptcp.Config { return &l.cfg }
+
+// file is what a descriptor stands for.
+type file struct {
+	mptcp    bool
+	family   int
+	nonblock bool
+	cfg      mptcp.Config
+	bound    netip.AddrPort // by bind
+	ln       *mptcp.Listener
+	conn     *mptcp.Conn
+	state    state
+	err      Errno // SO_ERROR: told once
+	errSeen  bool  // the connection's error was taken over
+	shutRD   bool
+	shutWR   bool
+	cork     bool
+	linger   Linger
+	sndTimeo time.Duration // 0: none
+	rcvTimeo time.Duration
+	plain    map[option]int // options without effect, as they were set
+	epoll    *epoll
+}
+
+// state is what a socket is in the eyes of its calls.
+type state uint8
+
+const (
+	unconnected state = iota
+	listening
+	connecting
+	connected
+)
+
+// Linger is the value of SO_LINGER.
+type Linger struct {
+	On      bool
+	Seconds int
+}
+
+// get returns the file of fd.
+func (l *Layer) get(fd int) (*file, Errno) {
+	if fd < 0 || fd >= len(l.files) || l.files[fd] == nil {
+		return nil, EBADF
+	}
+	f := l.files[fd]
+	if f.epoll == nil {
+		f.observe()
+	}
+	return f, OK
+}
+
+// socket returns the socket of fd.
+func (l *Layer) socket(fd int) (*file, Errno) {
+	f, e := l.get(fd)
+	if e == OK && f.epoll != nil {
+		return nil, ENOTSOCK
+	}
+	return f, e
+}
+
+// install gives f the lowest free descriptor.
+func (l *Layer) install(f *file) int {
+	for fd := firstFD; fd < len(l.files); fd++ {
+		if l.files[fd] == nil {
+			l.files[fd] = f
+			return fd
+		}
+	}
+	l.files = append(l.files, f)
+	return len(l.files) - 1
+}
+
+// Socket makes a socket: AFInet or AFInet6, SockStream (perhaps with ONonblock),
+// IPProtoTCP (or 0) or IPProtoMPTCP.
+func (l *Layer) Socket(family, typ, proto int) (int, Errno) {
+	if family != AFInet && family != AFInet6 {
+		return -1, EAFNOSUPPORT
+	}
+	if typ&^ONonblock != SockStream {
+		return -1, EPROTONOSUPPORT
+	}
+	if proto != 0 && proto != IPProtoTCP && proto != IPProtoMPTCP {
+		return -1, EPROTONOSUPPORT
+	}
+	f := &file{mptcp: proto == IPProtoMPTCP, family: family, nonblock: typ&ONonblock != 0, cfg: l.cfg}
+	f.cfg.PlainTCP = !f.mptcp
+	return l.install(f), OK
+}
+
+// Flags returns the flags of fd (F_GETFL).
+func (l *Layer) Flags(fd int) (int, Errno) {
+	f, e := l.get(fd)
+	if e != OK {
+		return -1, e
+	}
+	if f.nonblock {
+		return ORDWR | ONonblock, OK
+	}
+	return ORDWR, OK
+}
+
+// SetFlags sets the flags of fd (F_SETFL): only ONonblock can change.
+func (l *Layer) SetFlags(fd, flags int) Errno {
+	f, e := l.get(fd)
+	if e == OK {
+		f.nonblock = flags&ONonblock != 0
+	}
+	return e
+}
+
+// Conn returns the connection of fd, nil if there is none.
+func (l *Layer) Conn(fd int) *mptcp.Conn {
+	f, e := l.get(fd)
+	if e != OK {
+		return nil
+	}
+	return f.conn
+}
+
+// observe takes over what happened to the connection.
+func (f *file) observe() {
+	c := f.conn
+	if c == nil {
+		return
+	}
+	if f.state == connecting && c.Established() {
+		f.state = connected
+	}
+	if err := c.Err(); err != nil && !f.errSeen {
+		f.errSeen = true
+		f.err = errnoOf(err)
+		if f.err == ETIMEDOUT && f.mptcp && c.Established() && !c.FellBack() {
+			f.err = OK // net.mptcp.close_timeout sets no error: calls see EPIPE and the end
+		}
+		if f.state == connecting {
+			f.state = unconnected
+		}
+	}
+}
+
+// takeError returns the pending error and forgets it.
+func (f *file) takeError() Errno {
+	e := f.err
+	f.err = OK
+	return e
+}
+
+// dead reports whether the connection has ended: nothing is sent or received any
+// more.
+func (f *file) dead() bool { return f.conn != nil && f.conn.Done() }
+
+// timeout returns when a call that begins now is given up.
+func timeout(now clock.Instant, d time.Duration) clock.Instant {
+	if d <= 0 {
+		return clock.Never
+	}
+	return now.Add(d)
+}

@@ -1,0 +1,154 @@
+package socket
+
+import (
+	"net/netip"
+	"time"
+
+	"mptcplab/mptcp/clock"
+)
+
+// Op is a system call that may have to wait: the result of a call on a blocking
+// descriptor comes with a later Try.
+type Op struct {
+	N    int
+	Err  Errno
+	Done bool
+
+	try   func(now clock.Instant) (int, Errno)
+	waits bool          // a blocking descriptor
+	until clock.Instant // SO_SNDTIMEO, SO_RCVTIMEO, the timeout of poll
+	late  func() (int, Errno)
+}
+
+// Try runs the call, or runs it again, and reports whether it is Done.
+func (o *Op) Try(now clock.Instant) bool {
+	if o.Done {
+		return true
+	}
+	n, e := o.try(now)
+	switch {
+	case e != EAGAIN && e != EINPROGRESS && e != EALREADY || !o.waits:
+		o.N, o.Err, o.Done = n, e, true
+	case now >= o.until:
+		o.N, o.Err = o.late()
+		o.Done = true
+	}
+	return o.Done
+}
+
+// Deadline says when Try has to be called although nothing happened.
+func (o *Op) Deadline() clock.Instant {
+	if o.Done {
+		return clock.Never
+	}
+	return o.until
+}
+
+// op returns a call on fd that waits if fd is blocking.
+func (l *Layer) op(now clock.Instant, fd, flags int, limit func(*file) time.Duration, try func(clock.Instant) (int, Errno)) *Op {
+	o := &Op{try: try, until: clock.Never, late: func() (int, Errno) { return -1, EAGAIN }}
+	if f, e := l.get(fd); e == OK {
+		o.waits = !f.nonblock && flags&MsgDontwait == 0
+		o.until = timeout(now, limit(f))
+	}
+	return o
+}
+
+func sending(f *file) time.Duration   { return f.sndTimeo }
+func receiving(f *file) time.Duration { return f.rcvTimeo }
+
+// AcceptOp is Accept; the new descriptor is in N.
+func (l *Layer) AcceptOp(now clock.Instant, fd int) *Op {
+	return l.op(now, fd, 0, receiving, func(clock.Instant) (int, Errno) { return l.Accept(fd) })
+}
+
+// ReadOp is Read: it waits for the first bytes.
+func (l *Layer) ReadOp(now clock.Instant, fd int, p []byte, flags int) *Op {
+	return l.op(now, fd, flags, receiving, func(clock.Instant) (int, Errno) { return l.Read(fd, p, flags) })
+}
+
+// ConnectOp is Connect: it waits for the end of the handshake.
+func (l *Layer) ConnectOp(now clock.Instant, fd int, a netip.AddrPort) *Op {
+	begun := false
+	o := l.op(now, fd, 0, sending, func(now clock.Instant) (int, Errno) {
+		if !begun {
+			e := l.Connect(now, fd, a)
+			begun = e == EINPROGRESS
+			return result(e)
+		}
+		f, e := l.socket(fd)
+		switch {
+		case e != OK:
+			return -1, e
+		case f.state == connecting:
+			return -1, EINPROGRESS
+		case f.state == connected:
+			return 0, OK
+		}
+		return result(f.takeError())
+	})
+	o.late = func() (int, Errno) { return -1, EINPROGRESS }
+	return o
+}
+
+// WriteOp is Write: it waits until all is taken, and returns what was if it has to
+// give up.
+func (l *Layer) WriteOp(now clock.Instant, fd int, p []byte, flags int) *Op {
+	sent := 0
+	var o *Op
+	o = l.op(now, fd, flags, sending, func(clock.Instant) (int, Errno) {
+		n, e := l.Write(fd, p[sent:], flags)
+		if e == OK {
+			sent += n
+			if sent < len(p) && o.waits {
+				return -1, EAGAIN
+			}
+			return sent, OK
+		}
+		if sent > 0 && e != EAGAIN {
+			return sent, OK
+		}
+		return -1, e
+	})
+	o.late = func() (int, Errno) {
+		if sent > 0 {
+			return sent, OK
+		}
+		return -1, EAGAIN
+	}
+	return o
+}
+
+// PollFD is one descriptor of PollOp.
+type PollFD struct{ FD, Events, Revents int }
+
+// PollOp is poll: it fills Revents and returns how many are not 0, after wait at
+// the latest; a negative wait is for ever.
+func (l *Layer) PollOp(now clock.Instant, fds []PollFD, wait time.Duration) *Op {
+	o := &Op{waits: wait != 0, until: clock.Never, late: func() (int, Errno) { return 0, OK }}
+	if wait > 0 {
+		o.until = now.Add(wait)
+	}
+	o.try = func(clock.Instant) (int, Errno) {
+		n := 0
+		for i := range fds {
+			fds[i].Revents = l.Poll(fds[i].FD, fds[i].Events)
+			if fds[i].Revents != 0 {
+				n++
+			}
+		}
+		if n == 0 && wait != 0 {
+			return 0, EAGAIN
+		}
+		return n, OK
+	}
+	return o
+}
+
+// result is the return value that goes with an errno.
+func result(e Errno) (int, Errno) {
+	if e == OK {
+		return 0, OK
+	}
+	return -1, e
+}

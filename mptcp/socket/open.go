@@ -1,0 +1,118 @@
+package socket
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp"
+	"mptcplab/mptcp/clock"
+)
+
+// Bind gives the socket its own address.
+func (l *Layer) Bind(fd int, a netip.AddrPort) Errno {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return e
+	case f.state != unconnected || f.bound.IsValid():
+		return EINVAL
+	case a.Addr().Is6() && f.family == AFInet:
+		return EAFNOSUPPORT
+	}
+	f.bound = a
+	return OK
+}
+
+// Listen makes the socket accept connections.
+func (l *Layer) Listen(fd, backlog int) Errno {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return e
+	case f.state == listening:
+		return OK
+	case f.state != unconnected || f.conn != nil:
+		return EINVAL
+	case !f.bound.IsValid():
+		return EINVAL
+	}
+	ln, err := l.stack.Listen(&f.cfg, f.bound)
+	if err != nil {
+		return errnoOf(err)
+	}
+	f.ln, f.state = ln, listening
+	return OK
+}
+
+// Accept returns a descriptor for the next connection, EAGAIN if there is none.
+func (l *Layer) Accept(fd int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case f.state != listening:
+		return -1, EINVAL
+	}
+	c, ok := f.ln.Accept()
+	if !ok {
+		return -1, EAGAIN
+	}
+	n := &file{mptcp: f.mptcp, family: f.family, cfg: f.cfg, bound: c.LocalAddr(), conn: c, state: connected,
+		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo, cork: f.cork}
+	for _, o := range plainOptions {
+		if v, ok := f.plain[o]; ok {
+			n.remember(o, v)
+		}
+	}
+	return l.install(n), OK
+}
+
+// Connect begins a connection: EINPROGRESS. Called again it says EALREADY while
+// that lasts, once 0 or the error, and EISCONN after it succeeded.
+func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
+	f, e := l.socket(fd)
+	if e != OK {
+		return e
+	}
+	switch {
+	case f.state == connected && !f.dead():
+		return EISCONN
+	case f.state == connecting:
+		return EALREADY
+	case f.state == listening:
+		return EISCONN
+	case f.err != OK:
+		return f.takeError()
+	case a.Addr().Is6() && f.family == AFInet:
+		return EAFNOSUPPORT
+	}
+	c, err := l.dial(now, f, a)
+	if err != nil {
+		return errnoOf(err)
+	}
+	f.conn, f.state, f.errSeen = c, connecting, false
+	f.shutRD, f.shutWR = false, false
+	return EINPROGRESS
+}
+
+func (l *Layer) dial(now clock.Instant, f *file, a netip.AddrPort) (*mptcp.Conn, error) {
+	return l.stack.Dial(now, &f.cfg, f.bound, a)
+}
+
+// Disconnect is connect to AF_UNSPEC: the connection is aborted, the socket as
+// new.
+func (l *Layer) Disconnect(fd int) Errno {
+	f, e := l.socket(fd)
+	if e != OK {
+		return e
+	}
+	if f.ln != nil {
+		f.ln.Close()
+		f.ln = nil
+	}
+	if f.conn != nil {
+		f.conn.Abort()
+		f.conn = nil
+	}
+	f.state, f.err, f.errSeen, f.shutRD, f.shutWR = unconnected, OK, false, false, false
+	return OK
+}

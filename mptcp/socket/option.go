@@ -1,0 +1,224 @@
+package socket
+
+import (
+	"time"
+)
+
+// option is a socket option.
+type option struct{ level, name int }
+
+// plainOptions are kept and told, and have no effect on this stack, which either
+// always does as they ask or has no such thing.
+var plainOptions = [...]option{
+	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority}, {SOLSocket, SOMark},
+	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIPv6, IPv6V6Only},
+}
+
+func (f *file) remember(o option, v int) {
+	if f.plain == nil {
+		f.plain = make(map[option]int)
+	}
+	f.plain[o] = v
+}
+
+// SetOption sets an option whose value is a number.
+func (l *Layer) SetOption(fd, level, name, v int) Errno {
+	f, e := l.socket(fd)
+	if e != OK {
+		return e
+	}
+	for _, o := range plainOptions {
+		if o == (option{level, name}) {
+			f.remember(o, v)
+			return OK
+		}
+	}
+	switch level {
+	case SOLSocket:
+		e = f.setSocket(name, v)
+	case SOLTCP:
+		e = f.setTCP(name, v)
+	case SOLIP, SOLIPv6:
+		e = f.setIP(level, name, v)
+	default:
+		e = ENOPROTOOPT
+	}
+	if e == OK && f.conn != nil {
+		f.conn.Retune(&f.cfg)
+	}
+	return e
+}
+
+// SetLinger sets SO_LINGER.
+func (l *Layer) SetLinger(fd int, v Linger) Errno {
+	f, e := l.socket(fd)
+	if e == OK {
+		f.linger = v
+	}
+	return e
+}
+
+// SetTimeout sets SO_SNDTIMEO or SO_RCVTIMEO; 0 is none.
+func (l *Layer) SetTimeout(fd, name int, d time.Duration) Errno {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return e
+	case d < 0:
+		return EINVAL
+	case name == SOSndTimeo:
+		f.sndTimeo = d
+	case name == SORcvTimeo:
+		f.rcvTimeo = d
+	default:
+		return ENOPROTOOPT
+	}
+	return OK
+}
+
+func (f *file) setSocket(name, v int) Errno {
+	switch name {
+	case SOSndBuf:
+		// "The kernel doubles this value (to allow space for bookkeeping
+		// overhead)" (socket(7)).
+		f.cfg.SendBuffer = max(2*v, 4608)
+	case SORcvBuf:
+		f.cfg.RecvBuffer = max(2*v, 2304)
+	case SOKeepalive:
+		f.cfg.TCP.KeepaliveIdle = 0
+		if v != 0 {
+			f.cfg.TCP.KeepaliveIdle = 2 * time.Hour
+		}
+	default:
+		return ENOPROTOOPT
+	}
+	return OK
+}
+
+func (f *file) setTCP(name, v int) Errno {
+	switch name {
+	case TCPNoDelay:
+		f.cfg.TCP.NoDelay = v != 0
+		if v != 0 && f.conn != nil {
+			f.conn.Push()
+		}
+	case TCPCork:
+		f.cork = v != 0
+		if v == 0 && f.conn != nil {
+			f.conn.Push()
+		}
+	case TCPSynCnt:
+		if v < 1 || v > 127 {
+			return EINVAL
+		}
+		f.cfg.TCP.SYNRetries = v
+	case TCPUserTimeout:
+		if v < 0 {
+			return EINVAL
+		}
+		f.cfg.TCP.UserTimeout = time.Duration(v) * time.Millisecond
+	case TCPKeepIdle:
+		f.cfg.TCP.KeepaliveIdle = time.Duration(v) * time.Second
+	case TCPKeepIntvl:
+		f.cfg.TCP.KeepaliveInterval = time.Duration(v) * time.Second
+	case TCPKeepCnt:
+		f.cfg.TCP.KeepaliveProbes = v
+	case TCPFastopenConnect:
+		return EOPNOTSUPP
+	default:
+		return ENOPROTOOPT
+	}
+	return OK
+}
+
+func (f *file) setIP(level, name, v int) Errno {
+	switch {
+	case level == SOLIP && name == IPTOS, level == SOLIPv6 && name == IPv6TClass:
+		// The ECN bits are TCP's own (ip_sock_set_tos).
+		f.cfg.TCP.TOS = uint8(v) &^ 3
+	case level == SOLIP && name == IPTTL, level == SOLIPv6 && name == IPv6Hops:
+		if v == -1 {
+			v = 64
+		}
+		if v < 1 || v > 255 {
+			return EINVAL
+		}
+		f.cfg.TCP.TTL = uint8(v)
+	default:
+		return ENOPROTOOPT
+	}
+	return OK
+}
+
+// Option returns an option whose value is a number.
+func (l *Layer) Option(fd, level, name int) (int, Errno) {
+	f, e := l.socket(fd)
+	if e != OK {
+		return 0, e
+	}
+	for _, o := range plainOptions {
+		if o == (option{level, name}) {
+			return f.plain[o], OK
+		}
+	}
+	c := &f.cfg
+	switch (option{level, name}) {
+	case option{SOLSocket, SOError}:
+		return int(f.takeError()), OK
+	case option{SOLSocket, SOSndBuf}:
+		return or(c.SendBuffer, c.SendBufferMax), OK
+	case option{SOLSocket, SORcvBuf}:
+		return or(c.RecvBuffer, c.RecvBufferMax), OK
+	case option{SOLSocket, SOProtocol}:
+		if f.mptcp {
+			return IPProtoMPTCP, OK
+		}
+		return IPProtoTCP, OK
+	case option{SOLSocket, SOKeepalive}:
+		return number(c.TCP.KeepaliveIdle > 0), OK
+	case option{SOLTCP, TCPNoDelay}:
+		return number(c.TCP.NoDelay), OK
+	case option{SOLTCP, TCPCork}:
+		return number(f.cork), OK
+	case option{SOLTCP, TCPSynCnt}:
+		return or(c.TCP.SYNRetries, 6), OK
+	case option{SOLTCP, TCPUserTimeout}:
+		return int(c.TCP.UserTimeout / time.Millisecond), OK
+	case option{SOLTCP, TCPMaxSeg}:
+		return f.maxSeg(), OK
+	case option{SOLTCP, TCPIsMPTCP}:
+		return number(f.mptcp && !f.fellBack()), OK
+	case option{SOLIP, IPTOS}, option{SOLIPv6, IPv6TClass}:
+		return int(c.TCP.TOS), OK
+	case option{SOLIP, IPTTL}, option{SOLIPv6, IPv6Hops}:
+		return or(int(c.TCP.TTL), 64), OK
+	}
+	return 0, ENOPROTOOPT
+}
+
+// maxSeg is the payload of a full segment of the first subflow; without one the
+// least that every IPv4 host takes.
+func (f *file) maxSeg() int {
+	if f.conn != nil {
+		if n := f.conn.MSS(); n > 0 {
+			return n
+		}
+	}
+	return 536
+}
+
+func (f *file) fellBack() bool { return f.conn != nil && f.conn.FellBack() }
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func or(v, def int) int {
+	if v == 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,142 @@
+package socket
+
+// Poll returns what of events is true of fd now, with PollErr, PollHup and
+// PollNval, which are always told. It follows tcp_poll.
+func (l *Layer) Poll(fd, events int) int {
+	f, e := l.get(fd)
+	if e != OK {
+		return PollNval
+	}
+	return f.mask() & (events | PollErr | PollHup)
+}
+
+// mask is everything that is true of the socket.
+func (f *file) mask() int {
+	m := 0
+	if f.state == listening {
+		if f.ln.Acceptable() {
+			m |= PollIn
+		}
+		return m
+	}
+	closed := f.conn == nil || f.dead()
+	if closed || f.shutRD && f.shutWR {
+		m |= PollHup
+	}
+	ended := f.conn != nil && (f.shutRD || f.dead() || f.conn.Ended())
+	if ended {
+		m |= PollIn | PollRdHup
+	}
+	if f.state != connecting {
+		if f.conn != nil && len(f.conn.Peek()) > 0 {
+			m |= PollIn
+		}
+		if closed || f.shutWR || f.conn.Writable() {
+			m |= PollOut
+		}
+	}
+	if f.err != OK {
+		m |= PollErr
+	}
+	return m
+}
+
+// epoll is an instance of epoll: what is watched, in the order of its addition.
+type epoll struct{ watches []watch }
+
+type watch struct {
+	f      *file
+	fd     int
+	events int
+	last   int // what was told, for edge triggering
+}
+
+// EpollEvent is what epoll_wait returns.
+type EpollEvent struct{ Events, FD int }
+
+// The operations and a flag of epoll.
+const (
+	EpollCtlAdd = 1
+	EpollCtlDel = 2
+	EpollCtlMod = 3
+	EpollET     = 1 << 31
+)
+
+// EpollCreate makes an instance of epoll.
+func (l *Layer) EpollCreate() int { return l.install(&file{epoll: &epoll{}}) }
+
+// EpollCtl adds, changes or deletes a watch.
+func (l *Layer) EpollCtl(ep, op, fd, events int) Errno {
+	e, no := l.get(ep)
+	if no != OK {
+		return no
+	}
+	f, no := l.get(fd)
+	switch {
+	case no != OK:
+		return no
+	case e.epoll == nil || f == e:
+		return EINVAL
+	}
+	at := -1
+	for i := range e.epoll.watches {
+		if e.epoll.watches[i].f == f {
+			at = i
+		}
+	}
+	switch {
+	case op == EpollCtlAdd && at >= 0:
+		return EEXIST
+	case op == EpollCtlAdd:
+		e.epoll.watches = append(e.epoll.watches, watch{f: f, fd: fd, events: events})
+	case at < 0:
+		return ENOENT
+	case op == EpollCtlDel:
+		e.epoll.forget(f)
+	case op == EpollCtlMod:
+		e.epoll.watches[at] = watch{f: f, fd: fd, events: events}
+	default:
+		return EINVAL
+	}
+	return OK
+}
+
+// EpollWait returns at most max events that are true now.
+func (l *Layer) EpollWait(ep, max int) ([]EpollEvent, Errno) {
+	e, no := l.get(ep)
+	switch {
+	case no != OK:
+		return nil, no
+	case e.epoll == nil || max <= 0:
+		return nil, EINVAL
+	}
+	var out []EpollEvent
+	for i := range e.epoll.watches {
+		w := &e.epoll.watches[i]
+		if w.f.epoll != nil {
+			continue
+		}
+		w.f.observe()
+		now := w.f.mask() & (w.events&^EpollET | PollErr | PollHup)
+		fresh := w.events&EpollET == 0 || now&^w.last != 0
+		if now != 0 && fresh && len(out) < max {
+			out = append(out, EpollEvent{now, w.fd})
+			w.last = now
+		} else {
+			w.last &= now
+		}
+	}
+	return out, OK
+}
+
+// forget deletes the watch of f.
+func (e *epoll) forget(f *file) {
+	kept := e.watches[:0]
+	for _, w := range e.watches {
+		if w.f != f {
+			kept = append(kept, w)
+		}
+	}
+	clear(e.watches[len(kept):])
+	e.watches = kept
+}

@@ -1,0 +1,90 @@
+package mptcp
+
+// What a socket layer needs of a connection and its listener beyond reading and
+// writing: options that change while it lives, and what poll asks.
+
+// Retune takes over from cfg what may change during a connection's life: sizes of
+// fixed buffers, Nagle, timeouts, TTL and TOS. Everything else stays as it is.
+func (c *Conn) Retune(cfg *Config) {
+	if n := cfg.SendBuffer; n > 0 && n != c.cfg.SendBuffer {
+		c.cfg.SendBuffer = n
+		c.send.max = n
+		c.send.limit = n
+		c.send.ring.SetCap(n)
+	}
+	c.cfg.TCP = cfg.TCP
+	for _, sf := range c.subflows {
+		sf.tcp.Retune(&cfg.TCP)
+	}
+	c.stack.touch(c)
+}
+
+// Push sends what waits for more to be written (TCP_CORK, MSG_MORE): as with
+// TCP_NODELAY and the end of TCP_CORK.
+func (c *Conn) Push() {
+	c.send.more = false
+	c.send.pushAt = c.send.end
+	c.stack.touch(c)
+}
+
+// Readable returns how many bytes Read can return now.
+func (c *Conn) Readable() int {
+	if c.readClosed {
+		return 0
+	}
+	return c.readable()
+}
+
+// Ended reports whether the peer's end of the stream has arrived, behind what can
+// still be read.
+func (c *Conn) Ended() bool { return c.recv.finDone }
+
+// Writable reports whether a third of the send buffer is free, as the news of that
+// name tells.
+func (c *Conn) Writable() bool {
+	return !c.send.closed && !c.done && c.send.free() >= c.send.limit/3
+}
+
+// FellBack reports whether an end asked for MPTCP and this is plain TCP.
+func (c *Conn) FellBack() bool { return c.speech == fallen }
+
+// MSS returns the payload of a full segment on the first subflow that lives; 0:
+// there is none.
+func (c *Conn) MSS() int {
+	for _, sf := range c.subflows {
+		if sf.stage != ended {
+			return sf.tcp.MSS()
+		}
+	}
+	return 0
+}
+
+// Acceptable reports whether Accept would return a connection.
+func (l *Listener) Acceptable() bool { return l.backlog.len() > 0 }
+
+// CloseState names the state of the connection as ss -M shows it (RFC 8684,
+// appendix D).
+func (c *Conn) CloseState() string {
+	fin := c.recv.finDone
+	switch {
+	case c.done:
+		return "CLOSE"
+	case !c.established && c.server:
+		return "SYN-RECV"
+	case !c.established:
+		return "SYN-SENT"
+	case !c.send.closed && !fin:
+		return "ESTAB"
+	case !c.send.closed:
+		return "CLOSE-WAIT"
+	case !fin && !c.writeEnded:
+		return "FIN-WAIT-1"
+	case !fin:
+		return "FIN-WAIT-2"
+	case c.writeEnded:
+		return "TIME-WAIT"
+	case c.closedLast:
+		return "LAST-ACK"
+	}
+	return "CLOSING"
+}
