@@ -74,11 +74,14 @@ func start(t *testing.T, e *echo, tap func(clock.Instant, machine.LinkID, bool, 
 func next(t *testing.T, dev link.Device) (got [][]byte) {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: int32(dev.Fd()), Events: unix.POLLIN}}
-	for len(got) == 0 {
+	for begin := time.Now(); len(got) == 0; {
 		if err := poll(fds, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if fds[0].Revents == 0 {
+			if time.Since(begin) < 10*time.Second {
+				continue // a signal: the runtime's own, on a busy machine
+			}
 			t.Fatal("nothing arrived within 10 s")
 		}
 		if _, err := dev.ReadBatch(func(p []byte) { got = append(got, append([]byte(nil), p...)) }); err != nil {
