@@ -93,7 +93,7 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 	if !l.given {
 		l.addresses = defaultAddresses(i+1, t.Families)
 	}
-	link := Link{Name: l.name, Ends: [2]string{l.ends[0], l.ends[1]}, MTU: l.mtu}
+	link := Link{Name: l.name, Ends: [2]string{l.ends[0], l.ends[1]}, MTU: l.mtu, HalfDuplex: l.duplex == "half"}
 	for dir := range link.Impair {
 		link.Impair[dir] = l.behaviour[dir].Config()
 	}

@@ -55,6 +55,7 @@ type linkDraft struct {
 	bad       bool // addresses that could not be read
 	addrAt    decode.Position
 	mtu       int
+	duplex    string
 	behaviour [2]Behaviour
 }
 
@@ -123,7 +124,7 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	decode.Get(m, "mtu", decode.IntType(576, 65535), &l.mtu, "default 1500")
 	decode.Get(m, "count", decode.IntType(1, 1000), new(int), "makes NAME1 ... NAMEn; $i in the link is the index, from 1")
 	m.Reserved("through", "middleboxes at the second end, after the impairments", decode.Anything)
-	m.Reserved("duplex", "full, or half: both directions share the rate", decode.Anything)
+	decode.Get(m, "duplex", decode.EnumType([]string{"full", "half"}), &l.duplex, "half: both directions share the rate, as in the air; default full")
 	m.Reserved("preset", "a ready-made link", decode.Anything)
 	both := ImpairKeys(m)
 	l.behaviour[Uplink].Apply(both)

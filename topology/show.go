@@ -113,7 +113,11 @@ func Show(t *Topology) string {
 	}
 	w.Flush()
 	for _, l := range t.Links {
-		fmt.Fprintf(w, "link %s: %s -- %s, mtu %d\n", l.Name, l.Ends[0], l.Ends[1], l.MTU)
+		half := ""
+		if l.HalfDuplex {
+			half = ", half duplex"
+		}
+		fmt.Fprintf(w, "link %s: %s -- %s, mtu %d%s\n", l.Name, l.Ends[0], l.Ends[1], l.MTU, half)
 		for _, d := range []Direction{Uplink, Downlink} {
 			fmt.Fprintf(w, "  %s\t%s -> %s\t%s\n", d, l.Ends[d], l.Ends[1-d], perfect(ImpairWords(l.Impair[d])))
 		}
