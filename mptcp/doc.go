@@ -58,5 +58,5 @@
 // stack, demux, route, listen, ready, timer: the host. conn, handshake, join,
 // close, fastclose, fallback, signal, endpoint: the life of a connection. subflow, options,
 // output: between TCP and connection. send, schedule, reinject, mapping: the
-// sender. reassembly, window: the receiver. counters, info: what is shown.
+// sender. reassembly, window: the receiver. counters, info, diag, ss: what is shown.
 package mptcp

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"slices"
 
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
@@ -39,6 +40,7 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 	}
 	l.src.ready.Listener = l
 	s.listeners[laddr] = l
+	s.listening = append(s.listening, l)
 	return l, nil
 }
 
@@ -115,6 +117,7 @@ func (l *Listener) Close() {
 	}
 	l.closed = true
 	delete(l.stack.listeners, l.addr)
+	l.stack.listening = slices.DeleteFunc(l.stack.listening, func(o *Listener) bool { return o == l })
 	for _, c := range l.stack.conns {
 		if c.listener == l && !c.done {
 			c.Abort()

@@ -1,10 +1,13 @@
 package mptcp
 
+import "mptcplab/mptcp/tcp"
+
 // What a socket layer needs of a connection and its listener beyond reading and
 // writing: options that change while it lives, and what poll asks.
 
 // Retune takes over from cfg what may change during a connection's life: sizes of
-// fixed buffers, Nagle, timeouts, TTL and TOS. Everything else stays as it is.
+// fixed buffers, Nagle, timeouts, TTL, TOS and mark, for the subflows there are and
+// those to come. Everything else stays as it is.
 func (c *Conn) Retune(cfg *Config) {
 	if n := cfg.SendBuffer; n > 0 && n != c.cfg.SendBuffer {
 		c.cfg.SendBuffer = n
@@ -14,9 +17,47 @@ func (c *Conn) Retune(cfg *Config) {
 	}
 	c.cfg.TCP = cfg.TCP
 	for _, sf := range c.subflows {
-		sf.tcp.Retune(&cfg.TCP)
+		sf.tcp.Retune(c.stack.now, &cfg.TCP)
 	}
 	c.stack.touch(c)
+}
+
+// RetuneSubflow is Retune for one subflow, named by its SubflowInfo.ID: the others
+// and those to come keep what they have, until the next Retune of the connection.
+// ErrNotConnected: no such subflow lives.
+func (c *Conn) RetuneSubflow(id int, cfg *tcp.Config) error {
+	sf := c.living(id)
+	if sf == nil {
+		return ErrNotConnected
+	}
+	sf.tcp.Retune(c.stack.now, cfg)
+	c.stack.touch(c)
+	return nil
+}
+
+// SubflowConfig returns what one subflow was told; false: no such subflow lives.
+func (c *Conn) SubflowConfig(id int) (tcp.Config, bool) {
+	sf := c.living(id)
+	if sf == nil {
+		return tcp.Config{}, false
+	}
+	return *sf.tcp.Config(), true
+}
+
+func (c *Conn) living(id int) *subflow {
+	for _, sf := range c.subflows {
+		if sf.id == id && sf.stage != ended {
+			return sf
+		}
+	}
+	return nil
+}
+
+// PeekAt copies bytes that can be read, from the n-th on, into p and returns how
+// many, without reading them (MSG_PEEK, SO_PEEK_OFF).
+func (c *Conn) PeekAt(n int, p []byte) int {
+	p = p[:min(len(p), max(c.Readable()-n, 0))]
+	return c.recv.ring.ReadAt(c.recv.read+uint64(n), p)
 }
 
 // Push sends what waits for more to be written (TCP_CORK, MSG_MORE): as with

@@ -20,6 +20,7 @@ type Stack struct {
 
 	flows     map[flowKey]*subflow // never ranged over
 	listeners map[netip.AddrPort]*Listener
+	listening []*Listener // the same in the order of their making
 	tokens    map[uint32]*Conn
 	conns     []*Conn // in the order of creation, also those in TIME-WAIT only
 	gone      int     // of conns that are forgotten

@@ -8,14 +8,12 @@ import (
 )
 
 // Read reads what has arrived; 0 bytes are the end of the stream. flags: MsgPeek
-// is not supported (EINVAL), BadAddress fails with EFAULT if there is data.
+// leaves it there, BadAddress fails with EFAULT if there is data.
 func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	f, e := l.socket(fd)
 	switch {
 	case e != OK:
 		return -1, e
-	case flags&MsgPeek != 0:
-		return -1, EINVAL
 	case f.state == listening || f.conn == nil:
 		return -1, ENOTCONN
 	case f.state == connecting:
@@ -25,6 +23,9 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	}
 	if flags&BadAddress != 0 && len(f.conn.Peek()) > 0 {
 		return -1, EFAULT
+	}
+	if flags&MsgPeek != 0 && f.conn.Readable() > 0 {
+		return f.conn.PeekAt(0, p), OK
 	}
 	n, err := f.conn.Read(p)
 	switch {

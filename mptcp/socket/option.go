@@ -10,7 +10,7 @@ type option struct{ level, name int }
 // plainOptions are kept and told, and have no effect on this stack, which either
 // always does as they ask or has no such thing.
 var plainOptions = [...]option{
-	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority}, {SOLSocket, SOMark},
+	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority},
 	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIPv6, IPv6V6Only},
 }
 
@@ -39,7 +39,7 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	case SOLTCP:
 		e = f.setTCP(name, v)
 	case SOLIP, SOLIPv6:
-		e = f.setIP(level, name, v)
+		e = setSegments(&f.cfg.TCP, level, name, v)
 	default:
 		e = ENOPROTOOPT
 	}
@@ -84,24 +84,14 @@ func (f *file) setSocket(name, v int) Errno {
 		f.cfg.SendBuffer = max(2*v, 4608)
 	case SORcvBuf:
 		f.cfg.RecvBuffer = max(2*v, 2304)
-	case SOKeepalive:
-		f.cfg.TCP.KeepaliveIdle = 0
-		if v != 0 {
-			f.cfg.TCP.KeepaliveIdle = 2 * time.Hour
-		}
 	default:
-		return ENOPROTOOPT
+		return setSegments(&f.cfg.TCP, SOLSocket, name, v)
 	}
 	return OK
 }
 
 func (f *file) setTCP(name, v int) Errno {
 	switch name {
-	case TCPNoDelay:
-		f.cfg.TCP.NoDelay = v != 0
-		if v != 0 && f.conn != nil {
-			f.conn.Push()
-		}
 	case TCPCork:
 		f.cork = v != 0
 		if v == 0 && f.conn != nil {
@@ -112,40 +102,14 @@ func (f *file) setTCP(name, v int) Errno {
 			return EINVAL
 		}
 		f.cfg.TCP.SYNRetries = v
-	case TCPUserTimeout:
-		if v < 0 {
-			return EINVAL
-		}
-		f.cfg.TCP.UserTimeout = time.Duration(v) * time.Millisecond
-	case TCPKeepIdle:
-		f.cfg.TCP.KeepaliveIdle = time.Duration(v) * time.Second
-	case TCPKeepIntvl:
-		f.cfg.TCP.KeepaliveInterval = time.Duration(v) * time.Second
-	case TCPKeepCnt:
-		f.cfg.TCP.KeepaliveProbes = v
 	case TCPFastopenConnect:
 		return EOPNOTSUPP
 	default:
-		return ENOPROTOOPT
-	}
-	return OK
-}
-
-func (f *file) setIP(level, name, v int) Errno {
-	switch {
-	case level == SOLIP && name == IPTOS, level == SOLIPv6 && name == IPv6TClass:
-		// The ECN bits are TCP's own (ip_sock_set_tos).
-		f.cfg.TCP.TOS = uint8(v) &^ 3
-	case level == SOLIP && name == IPTTL, level == SOLIPv6 && name == IPv6Hops:
-		if v == -1 {
-			v = 64
+		e := setSegments(&f.cfg.TCP, SOLTCP, name, v)
+		if e == OK && name == TCPNoDelay && v != 0 && f.conn != nil {
+			f.conn.Push()
 		}
-		if v < 1 || v > 255 {
-			return EINVAL
-		}
-		f.cfg.TCP.TTL = uint8(v)
-	default:
-		return ENOPROTOOPT
+		return e
 	}
 	return OK
 }
@@ -174,26 +138,16 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 			return IPProtoMPTCP, OK
 		}
 		return IPProtoTCP, OK
-	case option{SOLSocket, SOKeepalive}:
-		return number(c.TCP.KeepaliveIdle > 0), OK
-	case option{SOLTCP, TCPNoDelay}:
-		return number(c.TCP.NoDelay), OK
 	case option{SOLTCP, TCPCork}:
 		return number(f.cork), OK
 	case option{SOLTCP, TCPSynCnt}:
 		return or(c.TCP.SYNRetries, 6), OK
-	case option{SOLTCP, TCPUserTimeout}:
-		return int(c.TCP.UserTimeout / time.Millisecond), OK
 	case option{SOLTCP, TCPMaxSeg}:
 		return f.maxSeg(), OK
 	case option{SOLTCP, TCPIsMPTCP}:
 		return number(f.mptcp && !f.fellBack()), OK
-	case option{SOLIP, IPTOS}, option{SOLIPv6, IPv6TClass}:
-		return int(c.TCP.TOS), OK
-	case option{SOLIP, IPTTL}, option{SOLIPv6, IPv6Hops}:
-		return or(int(c.TCP.TTL), 64), OK
 	}
-	return 0, ENOPROTOOPT
+	return segments(&c.TCP, level, name)
 }
 
 // maxSeg is the payload of a full segment of the first subflow; without one the
@@ -216,7 +170,7 @@ func number(b bool) int {
 	return 0
 }
 
-func or(v, def int) int {
+func or[T int | time.Duration](v, def T) T {
 	if v == 0 {
 		return def
 	}

@@ -58,6 +58,7 @@ type Config struct {
 	FinTimeout        time.Duration // 0 is 60 s (tcp_fin_timeout), for orphans in FIN-WAIT-2
 	TTL               uint8         // 0 is 64
 	TOS               uint8
+	Mark              uint32 // SO_MARK: for show, nothing filters by it
 }
 
 // Params is what distinguishes one connection from another.

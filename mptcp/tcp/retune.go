@@ -1,12 +1,41 @@
 package tcp
 
+import "mptcplab/mptcp/clock"
+
 // Retune takes over from cfg what may change during a connection's life: Nagle,
-// user timeout, keepalive probes, TTL and TOS.
-func (c *Conn) Retune(cfg *Config) {
+// user timeout, keepalive, TTL, TOS and mark.
+func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 	c.cfg.NoDelay = cfg.NoDelay
 	c.cfg.UserTimeout = cfg.UserTimeout
 	c.cfg.TOS = cfg.TOS
+	c.cfg.Mark = cfg.Mark
 	if cfg.TTL != 0 {
 		c.cfg.TTL = cfg.TTL
 	}
+	d := cfg.withDefaults()
+	c.cfg.KeepaliveInterval, c.cfg.KeepaliveProbes = d.KeepaliveInterval, d.KeepaliveProbes
+	if d.KeepaliveIdle != c.cfg.KeepaliveIdle {
+		c.cfg.KeepaliveIdle = d.KeepaliveIdle
+		c.timers.Stop(timerKeepalive)
+		if c.state == StateEstablished || c.state == StateCloseWait {
+			c.startKeepalive(now)
+		}
+	}
+}
+
+// Config returns what the connection was told, with defaults.
+func (c *Conn) Config() *Config { return &c.cfg }
+
+var stateNames = [...]string{
+	StateEstablished: "ESTAB", StateSYNSent: "SYN-SENT", StateSYNReceived: "SYN-RECV",
+	StateFINWait1: "FIN-WAIT-1", StateFINWait2: "FIN-WAIT-2", StateTimeWait: "TIME-WAIT", StateClosed: "UNCONN",
+	StateCloseWait: "CLOSE-WAIT", StateLastAck: "LAST-ACK", StateListen: "LISTEN", StateClosing: "CLOSING",
+}
+
+// String returns the name that ss prints.
+func (s State) String() string {
+	if int(s) < len(stateNames) && stateNames[s] != "" {
+		return stateNames[s]
+	}
+	return "UNKNOWN"
 }
