@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
-	"mptcplab/mptcp/machine"
-	"mptcplab/mptcp/sched"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
 )
@@ -203,44 +201,4 @@ func (c *Conn) noteReinjected(sf *subflow, n int) {
 	sf.reinjected += uint64(n)
 	c.multi = true
 	c.stack.counters.MPTcpExtMPTCPRetrans++
-}
-
-// opportunity uses a path that could send but for the connection's window: it
-// carries once more the byte that holds the window up, and the slow path that
-// carries it is penalised (Raiciu et al., "How Hard Can It Be?", NSDI 2012).
-func (c *Conn) opportunity(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
-	p, w := &c.plan, &c.send
-	if !c.cfg.OpportunisticRetransmission || c.sendable() > 0 || w.una == w.nxt || p.helped > w.una {
-		return 0, 0, false
-	}
-	best := -1
-	for i := range p.flows {
-		v := &p.view.Paths[i]
-		if v.Room > 0 && !p.view.HeadCarriers.Has(i) && (best < 0 || v.SRTT < p.view.Paths[best].SRTT) {
-			best = i
-		}
-	}
-	if best < 0 || p.view.HeadCarriers == 0 {
-		return 0, 0, false
-	}
-	if c.cfg.Penalization {
-		c.penalise(now, best)
-	}
-	n := min(p.view.Paths[best].Room, int(w.nxt-w.una))
-	p.helped = w.una + uint64(n)
-	p.from, p.paths = sched.Reinject, 0
-	return c.sendOn(now, buf, p.flows[best], w.una, n, true)
-}
-
-// penalise halves the windows of the paths that hold the connection up, at most
-// once in a round-trip time of theirs.
-func (c *Conn) penalise(now clock.Instant, best int) {
-	p := &c.plan
-	for i, sf := range p.flows {
-		v := &p.view.Paths[i]
-		if p.view.HeadCarriers.Has(i) && v.SRTT > p.view.Paths[best].SRTT && now.Sub(sf.penalisedAt) >= v.SRTT {
-			sf.penalisedAt = now
-			sf.tcp.Penalise(now)
-		}
-	}
 }

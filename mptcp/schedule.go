@@ -18,7 +18,7 @@ type plan struct {
 	path   *subflow
 	off    uint64 // of a chunk that several paths are to send
 	n      int
-	helped uint64 // stream offset up to which opportunity has helped
+	helped uint64 // stream offset up to which opportunity has retransmitted
 }
 
 // sendData writes one packet with data that TCP has not sent yet: the scheduler
@@ -52,6 +52,9 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 
 // idle reports whether there is nothing that could be sent.
 func (c *Conn) idle() bool {
+	if c.cfg.OpportunisticRetransmission && c.send.starved {
+		return false
+	}
 	return c.send.nxt == c.send.end && c.reinject.empty() && !c.plan.copying()
 }
 

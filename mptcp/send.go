@@ -102,10 +102,20 @@ func (c *Conn) freed(now clock.Instant) {
 	if w.limit < w.max {
 		w.limit = min(max(w.limit, 2*c.bandwidthDelay()), w.max)
 	}
-	if w.starved && w.free() >= w.limit/3 {
+	if w.starved && w.free() >= c.enoughRoom() {
 		w.starved = false
 		c.notify(Writable)
 	}
+}
+
+// enoughRoom is how many bytes must be free before Writable: a third of the buffer,
+// as in Linux, but one segment if all was sent, for then the subflows wait, too.
+func (c *Conn) enoughRoom() int {
+	w := &c.send
+	if w.nxt == w.end {
+		return min(w.limit/3, c.mss())
+	}
+	return w.limit / 3
 }
 
 // bandwidthDelay is what the subflows together can send in the longest of their
