@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcplab/impairments"
+	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 )
@@ -32,6 +33,8 @@ type driver interface {
 
 	// counters calls f with each counter of host, in a fixed order.
 	counters(host string, f func(name string, v uint64)) error
+	// sockets returns what ss shows of our stack on host; nil of a kernel's.
+	sockets(host string) []mptcp.SockDiag
 	linkStats(link string, direction int) (impairments.Stats, bool)
 	// congestionControl is what the host's sockets really use.
 	congestionControl(host string) string

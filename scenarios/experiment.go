@@ -145,6 +145,9 @@ func (x *experiment) carryOut(ctx context.Context, progress func(*experiment)) e
 			}
 		}
 		if next == tick {
+			if tick%clock.Instant(time.Second) == 0 {
+				x.dumpSockets(now, "")
+			}
 			progress(x)
 			tick = tick.Add(sampleEvery)
 		}

@@ -14,6 +14,7 @@ import (
 	"mptcplab/impairments"
 	"mptcplab/impairments/netem"
 	"mptcplab/impairments/relay"
+	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/host"
 	"mptcplab/mptcp/link"
@@ -440,6 +441,13 @@ func (d *netnsDriver) counters(name string, f func(name string, v uint64)) error
 		}
 	}
 	return err
+}
+
+func (d *netnsDriver) sockets(name string) (all []mptcp.SockDiag) {
+	if h := d.hosts[name]; h.ours != nil {
+		h.do(func(now clock.Instant) { all = h.ours.node.Stack.Diag(now) })
+	}
+	return all
 }
 
 func (d *netnsDriver) congestionControl(name string) string { return d.hosts[name].cc }

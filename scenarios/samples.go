@@ -134,6 +134,15 @@ func (x *experiment) readCounters() map[string]map[string]uint64 {
 	return all
 }
 
+// dumpSockets writes what ss shows of each of our stacks.
+func (x *experiment) dumpSockets(now clock.Instant, event string) {
+	for _, h := range x.run.Hosts {
+		if all := x.d.sockets(h.Name); all != nil {
+			x.files.Sockets.Dump(now, h.Name, event, all)
+		}
+	}
+}
+
 func (x *experiment) flowSnapshot(f *flow) flowSnapshot {
 	var s flowSnapshot
 	var infos [2]mptcp.Info // of the sender, by direction

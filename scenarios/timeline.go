@@ -36,6 +36,7 @@ func (x *experiment) timeline() []action {
 			x.events[record].Happened = true
 			x.events[record].Actual = x.d.now().Seconds()
 			x.files.Events.Timeline(x.events[record])
+			x.dumpSockets(now, x.events[record].Text)
 			if e.Name != "" {
 				x.markEvent(e.Name)
 			}

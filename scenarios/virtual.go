@@ -248,6 +248,11 @@ func (d *virtualDriver) counters(host string, f func(name string, v uint64)) err
 	return nil
 }
 
+func (d *virtualDriver) sockets(host string) (all []mptcp.SockDiag) {
+	d.lab.Do(host, func(now clock.Instant) { all = d.hosts[host].node.Stack.Diag(now) })
+	return all
+}
+
 func (d *virtualDriver) linkStats(link string, direction int) (impairments.Stats, bool) {
 	return d.lab.Stats(link, topology.Direction(direction)), true
 }

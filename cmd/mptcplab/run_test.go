@@ -266,7 +266,7 @@ func TestOutReplaced(t *testing.T) {
 	first := tree(t, "deep/out")
 	must(t, 0, append(args, "--only", "pairing=ours", "--no-plots")...)
 	names := slices.Sorted(maps.Keys(tree(t, "deep/out")))
-	want := []string{"result.json", "runs/ours/seed=3/events.ndjson", "runs/ours/seed=3/packets.pcapng", "scenario.yaml", "series.csv"}
+	want := []string{"result.json", "runs/ours/seed=3/events.ndjson", "runs/ours/seed=3/packets.pcapng", "runs/ours/seed=3/sockets.ndjson", "scenario.yaml", "series.csv"}
 	if !slices.Equal(names, want) {
 		t.Errorf("files %v, want %v", names, want)
 	}

@@ -6,7 +6,8 @@
 //
 // errno, const: the kernel's numbers. layer: descriptors. open: bind, listen,
 // accept, connect. io: reading and writing. close: shutdown and close. option:
-// setsockopt and getsockopt. poll: poll and epoll. op: calls that wait.
+// setsockopt and getsockopt; subflow: of one subflow alone. info: MPTCP_FULL_INFO.
+// poll: poll and epoll. op: calls that wait.
 //
 // # What it does not have
 //

@@ -20,6 +20,7 @@ const (
 	ScenarioFile = "scenario.yaml"
 	SeriesFile   = "series.csv"
 	EventsFile   = "events.ndjson"
+	SocketsFile  = "sockets.ndjson"
 	CaptureFile  = "packets.pcapng"
 	RunsDir      = "runs"
 	PlotsDir     = "plots"

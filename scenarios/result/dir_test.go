@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/trace"
 )
@@ -52,12 +53,30 @@ func write(t *testing.T, path string, order []int) {
 		w.Events.Tracer("phone").Trace(trace.Event{At: 5, Kind: trace.RTOExpired, Conn: 1, Path: 0, A: 330500000})
 		w.Events.Timeline(Event{Name: "lost", Text: `wifi: "blackhole"`, At: 5, Actual: 5, Happened: true})
 		w.Capture.Packet(clock.Instant(5e9), "phone.wifi", true, []byte("\x45packet"))
+		w.Sockets.Dump(5e9, "phone", "lost", []mptcp.SockDiag{{State: "ESTAB", SendQ: 4, MPTCP: &mptcp.MPTCPInfo{Token: 7}}})
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := d.Finish(r); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Sockets come back as they were written.
+func TestSocketsRoundTrip(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	write(t, dir, []int{0, 1})
+	n := 0
+	err := ReadSockets(dir, "a/seed=7", func(d Dump) error {
+		n++
+		if d.At != 5 || d.Host != "phone" || d.Event != "lost" || len(d.Sockets) != 1 || d.Sockets[0].SendQ != 4 || d.Sockets[0].MPTCP.Token != 7 {
+			t.Errorf("%+v", d)
+		}
+		return nil
+	})
+	if n != 1 || err != nil {
+		t.Errorf("%d lines, %v", n, err)
 	}
 }
 
@@ -70,8 +89,8 @@ func TestDirectoryRoundTripAndBytes(t *testing.T) {
 	if !reflect.DeepEqual(got, files(t, b)) {
 		t.Error("two directories of equal content differ")
 	}
-	want := []string{"result.json", "runs/a/seed=7/events.ndjson", "runs/a/seed=7/packets.pcapng",
-		"runs/b/seed=7/events.ndjson", "runs/b/seed=7/packets.pcapng", "scenario.yaml", "series.csv"}
+	want := []string{"result.json", "runs/a/seed=7/events.ndjson", "runs/a/seed=7/packets.pcapng", "runs/a/seed=7/sockets.ndjson",
+		"runs/b/seed=7/events.ndjson", "runs/b/seed=7/packets.pcapng", "runs/b/seed=7/sockets.ndjson", "scenario.yaml", "series.csv"}
 	if len(got) != len(want) {
 		t.Errorf("%d files, want %v", len(got), want)
 	}

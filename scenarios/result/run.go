@@ -14,6 +14,7 @@ import (
 type RunWriter struct {
 	Series  *SeriesWriter
 	Events  *EventWriter
+	Sockets *SocketWriter
 	Capture *Capture // nil: packets are not kept
 
 	files []*file
@@ -55,6 +56,10 @@ func (d *Dir) Run(id string, snap int, interfaces []string) (*RunWriter, error) 
 		return nil, err
 	}
 	w.Events = &EventWriter{w: f}
+	if f, err = open(SocketsFile); err != nil {
+		return nil, err
+	}
+	w.Sockets = &SocketWriter{w: f}
 	if snap != CaptureNone {
 		if f, err = open(CaptureFile); err != nil {
 			return nil, err
