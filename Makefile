@@ -6,7 +6,7 @@ RACE      ?=
 # has none; test-netns and test-netns-user demand them.
 NETNS     := ./mptcp/link ./mptcp/host ./topology/netns ./workloads/kernel ./impairments/relay ./scenarios ./cmd/mptcplab
 
-.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm bench fuzz lint fmt schema clean
+.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm drill-kernel bench fuzz lint fmt schema clean
 
 all: build
 
@@ -42,6 +42,11 @@ test-netns-user:
 test-vm:
 	MPTCPLAB_VM=required $(GO) test -count=1 -timeout 30m ./topology/vm
 	MPTCPLAB_VM=required $(GO) test -count=1 -timeout 30m -v -run 'TestDemoInVM' ./cmd/mptcplab
+
+# The project's TCP scripts on this machine's kernel: what they expect is what Linux
+# does. As root, in real time.
+drill-kernel:
+	DRILL_KERNEL=1 $(GO) test -count=1 -run TestScriptsOnKernel -v ./mptcp/drill
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -83,12 +83,12 @@ func TestFailures(t *testing.T) {
 
 // TestSuite: the report counts, and TAP has a point for each script.
 func TestSuite(t *testing.T) {
-	files := []string{"testdata/tcp/open_active.pkt", "testdata/none.pkt"}
+	files := []string{"testdata/tcp/open/active.pkt", "testdata/none.pkt"}
 	var b strings.Builder
 	if n, err := Suite(&b, files, nil, true); n != 1 || err != nil {
 		t.Errorf("%d failed, %v", n, err)
 	}
-	for _, want := range []string{"TAP version 13\n1..2\nok 1 - testdata/tcp/open_active.pkt\nnot ok 2 - testdata/none.pkt\n  ---\n"} {
+	for _, want := range []string{"TAP version 13\n1..2\nok 1 - testdata/tcp/open/active.pkt\nnot ok 2 - testdata/none.pkt\n  ---\n"} {
 		if !strings.HasPrefix(b.String(), want) {
 			t.Errorf("TAP:\n%s", b.String())
 		}
