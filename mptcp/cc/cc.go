@@ -31,7 +31,13 @@ type Flow struct {
 	MinRTT      time.Duration
 	RTTVar      time.Duration
 	State       State
-	Established bool // false before the handshake is done and after the end
+	Established bool          // false before the handshake is done and after the end
+	AppLimited  bool          // what is in flight was sent without enough to send
+	PaceAt      clock.Instant // no segment before, if the controller paces
+
+	// HoldsBack is set by a controller that keeps cwnd down to measure: TCP marks
+	// what is in flight as application-limited.
+	HoldsBack bool
 }
 
 // MaxSSThresh is ssthresh before any loss: out of reach.
@@ -44,12 +50,18 @@ func (f *Flow) InSlowStart() bool { return f.Cwnd < f.SSThresh }
 type Sample struct {
 	Now         clock.Instant
 	Acked       int           // segments newly acknowledged, cumulatively or by SACK
+	Lost        int           // segments newly deemed lost
+	TotalLost   int           // segments deemed lost so far, also by timers
 	Delivered   uint64        // bytes delivered so far
-	Rate        uint64        // delivery rate in bytes/s; 0: none
-	RTT         time.Duration // 0: none
+	Rate        uint64        // delivery rate in bytes/s; 0: none, and Prior says nothing
+	Prior       uint64        // Delivered when the segment that Rate is about was sent
+	RTT         time.Duration // of the oldest segment acknowledged; 0: none
+	LastRTT     time.Duration // of the newest, which waited least for others; 0: none
 	InFlight    int           // segments, before this ACK
+	Pipe        int           // segments in flight after it
 	CwndLimited bool          // the sender was held by cwnd
 	AppLimited  bool
+	DelayedACK  bool // the ACK may have waited for a second segment
 	ECE         bool
 }
 
@@ -64,6 +76,7 @@ const (
 	IdleRestart
 	ECN
 	Penalise
+	Transmit // data is sent with nothing in flight (CA_EVENT_TX_START)
 )
 
 // Controller is the congestion control of one connection.
@@ -98,8 +111,20 @@ func Lookup(name string) (Family, bool) {
 		return renoFamily{}, true
 	case "cubic":
 		return cubicFamily{}, true
+	case "bbr":
+		return bbrFamily{}, true
 	case "lia":
-		return new(liaFamily), true
+		return &coupledFamily{rule: lia{}}, true
+	case "olia":
+		return &coupledFamily{rule: olia{}}, true
+	case "balia":
+		return &coupledFamily{rule: balia{}}, true
+	case "ewtcp":
+		return &coupledFamily{rule: ewtcp{}}, true
+	case "coupled":
+		return &coupledFamily{rule: fullyCoupled{}}, true
+	case "wvegas":
+		return new(wvegasFamily), true
 	}
 	return nil, false
 }

@@ -2,7 +2,6 @@ package cc
 
 import (
 	"math"
-	"math/rand"
 	"testing"
 	"time"
 
@@ -10,6 +9,9 @@ import (
 )
 
 const ms = time.Millisecond
+
+// lossBased are the controllers that leave recovery to PRR and are clocked by ACKs.
+var lossBased = []string{"reno", "cubic", "lia", "olia", "balia", "ewtcp", "coupled", "wvegas"}
 
 func newController(t *testing.T, name string, f *Flow) Controller {
 	t.Helper()
@@ -40,7 +42,7 @@ func round(c Controller, f *Flow, now clock.Instant) clock.Instant {
 }
 
 func TestLookup(t *testing.T) {
-	for _, name := range []string{"reno", "cubic", "lia"} {
+	for _, name := range lossBased {
 		fam, ok := Lookup(name)
 		if !ok {
 			t.Errorf("no %s", name)
@@ -52,6 +54,10 @@ func TestLookup(t *testing.T) {
 		}
 		fam.Drop(c)
 	}
+	fam, _ := Lookup("bbr")
+	if c := fam.New(flow(10, 100*ms), 0); !c.Owns() || c.Pacing(flow(10, 100*ms)) == 0 {
+		t.Error("bbr does not own recovery or does not pace")
+	}
 	if _, ok := Lookup("vegas-of-mars"); ok {
 		t.Error("found what does not exist")
 	}
@@ -60,7 +66,7 @@ func TestLookup(t *testing.T) {
 // TestSlowStart: all controllers double the window each RTT, also with ACKs for
 // several segments, and end exactly at ssthresh.
 func TestSlowStart(t *testing.T) {
-	for _, name := range []string{"reno", "cubic", "lia"} {
+	for _, name := range lossBased {
 		for _, stretch := range []int{1, 2, 5} {
 			f := flow(10, 100*ms)
 			f.SSThresh = 100
@@ -84,7 +90,7 @@ func TestSlowStart(t *testing.T) {
 }
 
 func TestNotLimitedNoGrowth(t *testing.T) {
-	for _, name := range []string{"reno", "cubic", "lia"} {
+	for _, name := range lossBased {
 		f := flow(10, 100*ms)
 		c := newController(t, name, f)
 		for range 100 {
@@ -129,7 +135,8 @@ func TestSSThresh(t *testing.T) {
 		cwnd, want int
 	}{
 		{"reno", 100, 50}, {"reno", 11, 5}, {"reno", 3, 2}, {"reno", 1, 2},
-		{"lia", 100, 50}, {"lia", 2, 2},
+		{"lia", 100, 50}, {"lia", 2, 2}, {"olia", 100, 50}, {"ewtcp", 100, 50}, {"balia", 100, 50}, {"wvegas", 100, 50},
+		{"coupled", 100, 50}, {"coupled", 3, 1}, {"coupled", 1, 1},
 		{"cubic", 100, 70}, {"cubic", 10, 7}, {"cubic", 2, 2}, // 0.7, rounded down
 	} {
 		f := flow(c.cwnd, 100*ms)
@@ -140,7 +147,7 @@ func TestSSThresh(t *testing.T) {
 }
 
 func TestUndo(t *testing.T) {
-	for _, name := range []string{"reno", "cubic", "lia"} {
+	for _, name := range lossBased {
 		f := flow(100, 100*ms)
 		f.SSThresh = 80
 		c := newController(t, name, f)
@@ -282,145 +289,8 @@ func TestCubicGrowthBound(t *testing.T) {
 	}
 }
 
-// TestLIAIncrease holds the increase against RFC 6356, formula 1, by hand.
-func TestLIAIncrease(t *testing.T) {
-	type path struct {
-		cwnd int
-		rtt  time.Duration
-	}
-	for _, c := range []struct {
-		name  string
-		paths []path
-		want  []float64 // segments acknowledged for one of growth
-	}{
-		{"one path is Reno", []path{{10, 100 * ms}}, []float64{10}},
-		// alpha = 20 * (10/r^2) / (20/r)^2 = 1/2; alpha/cwnd_total = 1/40.
-		{"two equal paths", []path{{10, 100 * ms}, {10, 100 * ms}}, []float64{40, 40}},
-		// alpha = 40 * 10/r^2 / (40/r)^2 = 1/4; alpha/cwnd_total = 1/160.
-		{"four equal paths", []path{{10, 20 * ms}, {10, 20 * ms}, {10, 20 * ms}, {10, 20 * ms}}, []float64{160, 160, 160, 160}},
-		// max = 30/r^2, sum = 40/r: alpha/cwnd_total = 30/1600.
-		{"unequal windows", []path{{10, 50 * ms}, {30, 50 * ms}}, []float64{1600.0 / 30, 1600.0 / 30}},
-		// max = 10/0.01^2 = 1e5, sum = 1000+100: 1.21e6/1e5 = 12.1.
-		{"unequal RTTs", []path{{10, 10 * ms}, {10, 100 * ms}}, []float64{12.1, 12.1}},
-		// sum = 1000+300: 16.9, but no more aggressive than TCP on path 2.
-		{"bounded by TCP", []path{{10, 10 * ms}, {30, 100 * ms}}, []float64{16.9, 30}},
-	} {
-		fam := new(liaFamily)
-		for _, p := range c.paths {
-			fam.New(flow(p.cwnd, p.rtt), 0)
-		}
-		for i, m := range fam.members {
-			if got := float64(fam.per(m.flow)) / liaScale; math.Abs(got-c.want[i]) > 0.01 {
-				t.Errorf("%s: path %d: %v, want %v", c.name, i, got, c.want[i])
-			}
-		}
-	}
-}
-
-// TestLIAMembers: paths that are not up or have no RTT do not count, one in
-// recovery counts with ssthresh, and one that is dropped is gone.
-func TestLIAMembers(t *testing.T) {
-	fam := new(liaFamily)
-	a, b := flow(10, 100*ms), flow(10, 100*ms)
-	fam.New(a, 0)
-	cb := fam.New(b, 0)
-	per := func() float64 { return float64(fam.per(a)) / liaScale }
-	if per() != 40 {
-		t.Errorf("both: %v", per())
-	}
-	b.Established = false
-	if per() != 10 {
-		t.Errorf("the other is not up: %v", per())
-	}
-	b.Established, b.SRTT = true, 0
-	if per() != 10 {
-		t.Errorf("the other has no RTT: %v", per())
-	}
-	b.SRTT = 100 * ms
-	b.Cwnd = 20
-	b.SSThresh, b.State = cb.SSThresh(b), Recovery
-	if per() != 40 {
-		t.Errorf("the other is in recovery, ssthresh 10: %v", per())
-	}
-	fam.Drop(cb)
-	if per() != 10 || len(fam.members) != 1 {
-		t.Errorf("the other is dropped: %v", per())
-	}
-	a.SRTT = 0
-	if per() != 10 {
-		t.Errorf("no RTT at all: %v", per())
-	}
-}
-
-// lossy runs flows in rounds of one RTT with random loss and returns the mean
-// windows. A round with a loss halves the window.
-func lossy(t *testing.T, name string, loss []float64) []float64 {
-	fam, _ := Lookup(name)
-	rnd := rand.New(rand.NewSource(7))
-	var flows []*Flow
-	var ctrl []Controller
-	for range loss {
-		f := flow(20, 100*ms)
-		flows, ctrl = append(flows, f), append(ctrl, fam.New(f, 0))
-	}
-	mean := make([]float64, len(loss))
-	const rounds = 15000
-	for range rounds {
-		for i, f := range flows {
-			mean[i] += float64(f.Cwnd) / rounds
-			w, lost := f.Cwnd, false
-			for range w {
-				if rnd.Float64() < loss[i] {
-					lost = true
-				} else {
-					ack(ctrl[i], f, 0, 1)
-				}
-			}
-			if lost {
-				f.SSThresh = ctrl[i].SSThresh(f)
-				f.Cwnd = f.SSThresh
-			}
-		}
-	}
-	return mean
-}
-
-// TestLIAFixedPoint holds long runs against the model: total rate sqrt(2/p) of
-// the best path, split in proportion to 1/p (equal RTTs), and Reno sqrt(2/p) on
-// each path. The model knows no whole segments and no lower bound of two, so small
-// windows differ from it.
-func TestLIAFixedPoint(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		cc   string
-		loss []float64
-		want []float64
-	}{
-		{"reno", "reno", []float64{0.0005, 0.002}, []float64{63.2, 31.6}},
-		{"lia alone", "lia", []float64{0.0005}, []float64{63.2}},
-		{"lia equal loss", "lia", []float64{0.0005, 0.0005}, []float64{31.6, 31.6}},
-		{"lia unequal loss", "lia", []float64{0.0005, 0.001}, []float64{42.2, 21.1}},
-	} {
-		got := lossy(t, c.cc, c.loss)
-		var sum, model float64
-		for i := range got {
-			sum += got[i]
-			model += c.want[i]
-		}
-		if r := sum / model; r < 0.85 || r > 1.15 {
-			t.Errorf("%s: total window %.1f, model %.1f", c.name, sum, model)
-		}
-		for i := range got {
-			if d := got[i]/sum - c.want[i]/model; math.Abs(d) > 0.06 {
-				t.Errorf("%s: share of path %d %.2f, model %.2f", c.name, i, got[i]/sum, c.want[i]/model)
-			}
-		}
-		t.Logf("%s: %.1f, model %.1f", c.name, got, c.want)
-	}
-}
-
 func TestNoAllocations(t *testing.T) {
-	for _, name := range []string{"reno", "cubic", "lia"} {
+	for _, name := range lossBased {
 		f := flow(10, 100*ms)
 		c := newController(t, name, f)
 		s := Sample{Acked: 1, CwndLimited: true}

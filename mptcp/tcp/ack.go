@@ -10,22 +10,25 @@ import (
 
 // ackEvent is what one ACK told.
 type ackEvent struct {
-	advanced    bool // una moved
-	pure        bool // no payload, SYN or FIN
-	dup         bool // a duplicate ACK (RFC 5681, 2)
-	dsack       bool
-	acked       int           // segments newly delivered, cumulatively
-	sacked      int           // segments newly delivered, by SACK
-	retransmits bool          // something acknowledged had been retransmitted
-	rtt         time.Duration // of the oldest run delivered that never was; 0: none
-	lastRTT     time.Duration // of the newest
-	sackRTT     time.Duration
-	priorPipe   int
-	priorLost   int
-	priorFack   wire.Seq
-	tsecr       uint32
-	hasTS       bool
-	hasSACK     bool
+	advanced      bool // una moved
+	pure          bool // no payload, SYN or FIN
+	dup           bool // a duplicate ACK (RFC 5681, 2)
+	dsack         bool
+	acked         int           // segments newly delivered, cumulatively
+	sacked        int           // segments newly delivered, by SACK
+	retransmits   bool          // something acknowledged had been retransmitted
+	rtt           time.Duration // of the oldest run delivered that never was; 0: none
+	lastRTT       time.Duration // of the newest
+	sackRTT       time.Duration
+	lastSACKRTT   time.Duration
+	small         bool // less than a full segment was acknowledged: the peer may have waited for more
+	priorPipe     int
+	priorLost     int
+	priorEverLost int
+	priorFack     wire.Seq
+	tsecr         uint32
+	hasTS         bool
+	hasSACK       bool
 }
 
 // processAck takes the ACK of an acceptable segment into account; false: the
@@ -41,13 +44,14 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		return false
 	}
 	a := ackEvent{
-		pure:      s.Len() == 0,
-		priorPipe: c.board.pipe(),
-		priorLost: c.board.lost,
-		priorFack: c.rack.fack,
-		tsecr:     s.Options.TSEcr,
-		hasTS:     c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
-		hasSACK:   s.Options.Has&wire.HasSACK != 0,
+		pure:          s.Len() == 0,
+		priorPipe:     c.board.pipe(),
+		priorLost:     c.board.lost,
+		priorEverLost: c.board.everLost,
+		priorFack:     c.rack.fack,
+		tsecr:         s.Options.TSEcr,
+		hasTS:         c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
+		hasSACK:       s.Options.Has&wire.HasSACK != 0,
 	}
 	c.lastTSEcr = 0
 	if a.hasTS {
@@ -96,6 +100,7 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 		return
 	}
 	a.advanced = true
+	a.small = ack.Sub(c.sndUna) < c.flow.MSS
 	c.count.bytesAcked += uint64(ack.Sub(c.sndUna))
 	c.sndWnd -= ack.Sub(c.sndUna)
 	c.sndUna = ack
@@ -271,8 +276,11 @@ func (c *Conn) markSACKed(now clock.Instant, s span, a *ackEvent) {
 			continue
 		}
 		a.sacked += r.segs()
-		if r.flags&runEver == 0 && a.sackRTT == 0 {
-			a.sackRTT = max(now.Sub(r.sentAt), 1)
+		if r.flags&runEver == 0 {
+			a.lastSACKRTT = max(now.Sub(r.sentAt), 1)
+			if a.sackRTT == 0 {
+				a.sackRTT = a.lastSACKRTT
+			}
 		}
 		c.delivered(now, r, a)
 		b.setSACKed(id)
@@ -308,22 +316,39 @@ func (c *Conn) sampleFromAck(now clock.Instant, s *wire.Segment, a *ackEvent) {
 // reduced, by the controller otherwise.
 func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
 	n := a.acked + a.sacked
-	rate, appLimited := c.rate.take(now, c.rtt.min)
+	r := c.rate.take(now, c.rtt.min)
+	owns := c.ctrl.Owns()
 	reducing := c.flow.State == cc.CWR || c.flow.State == cc.Recovery
-	if reducing && !c.ctrl.Owns() {
+	if reducing && !owns {
 		c.prr(n, max(c.board.lost-a.priorLost, 0), a.advanced)
 		return
 	}
-	if n == 0 || !a.advanced && !c.rack.reordering && !c.ctrl.Owns() {
+	if !owns && (n == 0 || !a.advanced && !c.rack.reordering) {
 		return
 	}
-	sample := &c.sample
-	*sample = cc.Sample{
-		Now: now, Acked: n, Delivered: c.rate.delivered, Rate: rate, RTT: a.rtt,
-		InFlight: a.priorPipe, CwndLimited: c.wasCwndLimited(), AppLimited: appLimited,
+	c.sample = cc.Sample{
+		Now: now, Acked: n, Lost: c.board.everLost - a.priorEverLost, TotalLost: c.board.everLost,
+		Delivered: c.rate.delivered, Rate: r.rate, Prior: r.prior, AppLimited: r.appLimited,
+		RTT: a.rtt, LastRTT: a.newestRTT(), InFlight: a.priorPipe, Pipe: c.board.pipe(),
+		CwndLimited: c.wasCwndLimited(), DelayedACK: a.acked == 1 && a.sacked == 0 && a.small,
 	}
-	c.ctrl.OnAck(&c.flow, sample)
+	c.ctrl.OnAck(&c.flow, &c.sample)
 	c.flow.Cwnd = max(c.flow.Cwnd, 1)
+	if c.flow.HoldsBack {
+		c.rate.limitedByApp(c.board.pipe() * c.flow.MSS)
+	}
+}
+
+// newestRTT returns the round trip of the newest segment that the ACK shows
+// delivered: it waited least for others.
+func (a *ackEvent) newestRTT() time.Duration {
+	switch {
+	case a.lastRTT > 0 && !a.retransmits:
+		return a.lastRTT
+	case a.lastSACKRTT > 0:
+		return a.lastSACKRTT
+	}
+	return a.rtt
 }
 
 // rearm restarts the retransmission timer when the ACK acknowledged something.

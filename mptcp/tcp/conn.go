@@ -77,7 +77,7 @@ type sender struct {
 	lastRTO        clock.Instant
 	expiredRTO     time.Duration // what expired then
 	idleHalvings   int
-	paceAt         clock.Instant // no new data before
+	paced          int // segments with data sent, up to pacingFree
 
 	maxPacketsOut int // over the current window of data
 	cwndLimited   bool

@@ -20,6 +20,8 @@ func TestGoodput(t *testing.T) {
 		{"reno", 0, 0.94},
 		{"cubic", 0, 0.94},
 		{"lia", 0, 0.94},
+		{"bbr", 0, 0.93},
+		{"bbr", 10, 0.9}, // a loss is no signal to it
 		{"reno", 1, 0.7},
 		{"cubic", 1, 0.7},
 		{"cubic", 10, 0.25},

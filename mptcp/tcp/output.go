@@ -212,7 +212,7 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		}
 	}
 	id := c.board.nextLost()
-	if id == noRun || c.board.pipe() >= c.flow.Cwnd {
+	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.pacerHolds(now) {
 		return 0
 	}
 	r := c.board.at(id)

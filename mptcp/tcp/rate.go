@@ -46,27 +46,33 @@ func (r *rateSampler) deliveredRun(now clock.Instant, stamp rateStamp, sentAt cl
 	}
 }
 
-// take ends the ACK at hand and returns its rate in bytes/s (0: none) and
-// whether it was application-limited.
-func (r *rateSampler) take(now clock.Instant, minRTT time.Duration) (rate uint64, appLimited bool) {
+// rateSample is what an ACK tells of the delivery rate.
+type rateSample struct {
+	rate       uint64 // bytes/s; 0: no valid sample
+	prior      uint64 // delivered when the segment that it is about was sent
+	appLimited bool
+}
+
+// take ends the ACK at hand and returns its sample.
+func (r *rateSampler) take(now clock.Instant, minRTT time.Duration) (s rateSample) {
 	if r.appLimited != 0 && r.delivered > r.appLimited {
 		r.appLimited = 0
 	}
 	if !r.haveSample {
-		return 0, false
+		return s
 	}
 	r.haveSample = false
+	s.prior, s.appLimited = r.sample.delivered, r.sample.appLimited
 	// The longer of the two phases: ACKs may arrive compressed.
 	interval := max(r.sampleSent.Sub(r.sample.firstSentAt), now.Sub(r.sample.deliveredAt))
-	appLimited = r.sample.appLimited
 	if interval < max(minRTT, 1) {
-		return 0, appLimited
+		return s
 	}
-	rate = perSecond(r.delivered-r.sample.delivered, interval)
-	if !appLimited || rate >= r.rate {
-		r.rate = rate
+	s.rate = perSecond(r.delivered-s.prior, interval)
+	if !s.appLimited || s.rate >= r.rate {
+		r.rate = s.rate
 	}
-	return rate, appLimited
+	return s
 }
 
 // limitedByApp marks what is in flight as sent without enough to send.

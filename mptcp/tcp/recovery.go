@@ -203,8 +203,10 @@ func (c *Conn) undo(forget bool) {
 		b.lostHint = noRun
 	}
 	f := &c.flow
-	f.Cwnd = max(f.Cwnd, c.priorCwnd)
-	f.SSThresh = max(f.SSThresh, c.priorSSThresh)
+	if !c.ctrl.Owns() {
+		f.Cwnd = max(f.Cwnd, c.priorCwnd)
+		f.SSThresh = max(f.SSThresh, c.priorSSThresh)
+	}
 	c.ctrl.Undo(f)
 	c.undoing = false
 }

@@ -59,6 +59,7 @@ type scoreboard struct {
 	sackHint       runID  // where the last SACK block ended
 
 	packets, sacked, lost, retrans int
+	everLost                       int // runs that were ever deemed lost, each time
 	dupSACKs                       int // duplicate ACKs that stand for SACKs where the peer has none
 }
 
@@ -188,6 +189,7 @@ func (b *scoreboard) setLost(id runID) {
 	b.uncount(r, n)
 	r.flags = r.flags&^runRetrans | runLost
 	b.lost += n
+	b.everLost += n
 	b.unlinkTime(id)
 	if b.lostHint == noRun || r.start.Less(b.at(b.lostHint).start) {
 		b.lostHint = id

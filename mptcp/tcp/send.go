@@ -38,11 +38,20 @@ func (c *Conn) Room(now clock.Instant) int {
 	if c.board.pipe() >= c.flow.Cwnd || c.board.nextLost() != noRun {
 		return 0
 	}
-	if now < c.paceAt && c.ctrl.Pacing(&c.flow) > 0 {
-		c.timers.Set(timerPace, c.paceAt)
+	if c.pacerHolds(now) {
 		return 0
 	}
 	return n
+}
+
+// pacerHolds reports whether the controller paces and the time of the next segment
+// has not come; the timer wakes us then.
+func (c *Conn) pacerHolds(now clock.Instant) bool {
+	if now >= c.flow.PaceAt || c.ctrl.Pacing(&c.flow) == 0 {
+		return false
+	}
+	c.timers.Set(timerPace, c.flow.PaceAt)
+	return true
 }
 
 // windowRoom returns what the peer's window, silly window avoidance and Nagle's
@@ -90,6 +99,10 @@ func (c *Conn) holdsPartial(more bool) bool {
 func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	flags := wire.ACK
 	first := c.board.packets == 0
+	if first {
+		c.flow.AppLimited = c.rate.appLimited != 0
+		c.ctrl.Event(&c.flow, now, cc.Transmit)
+	}
 	stamp := c.rate.sent(now, first)
 	ssn := c.sndNxt
 	if _, _, push := c.upper.Plan(ssn, n); push {
@@ -133,11 +146,29 @@ func (c *Conn) sentSegment(now clock.Instant, n int) {
 	if c.flow.State == cc.CWR || c.flow.State == cc.Recovery {
 		c.prrOut++
 	}
-	if rate := c.ctrl.Pacing(&c.flow); rate > 0 {
-		wait := time.Duration(uint64(n+c.headerLen()) * uint64(time.Second) / rate)
-		c.paceAt = max(c.paceAt, now).Add(wait)
-	}
+	c.pace(now, n)
 	c.validateCwnd()
+}
+
+// pacingFree is how many segments go out unpaced at first, as in Linux (and its
+// queueing discipline fq).
+const pacingFree = 10
+
+// pace sets the earliest departure of the next segment after one of n bytes, where
+// the controller paces (tcp_update_skb_after_send). What a late timer cost is made
+// up for, at half the distance at most.
+func (c *Conn) pace(now clock.Instant, n int) {
+	rate := c.ctrl.Pacing(&c.flow)
+	if rate == 0 || n == 0 {
+		return
+	}
+	late := max(now.Sub(c.flow.PaceAt), 0)
+	c.flow.PaceAt = max(c.flow.PaceAt, now)
+	if c.paced++; c.paced < pacingFree {
+		return
+	}
+	wait := time.Duration(uint64(n) * uint64(time.Second) / rate)
+	c.flow.PaceAt = c.flow.PaceAt.Add(wait - min(wait/2, late))
 }
 
 // restartAfterIdle halves cwnd for every RTO without a segment.
@@ -147,7 +178,7 @@ func (c *Conn) sentSegment(now clock.Instant, n int) {
 // (https://www.rfc-editor.org/rfc/rfc5681#section-4.1); as RFC 2861 and Linux do
 // it, step by step.
 func (c *Conn) restartAfterIdle(now clock.Instant) {
-	if c.cfg.NoIdleRestart || c.board.packets > 0 || c.flow.State != cc.Open {
+	if c.cfg.NoIdleRestart || c.board.packets > 0 || c.flow.State != cc.Open || c.ctrl.Owns() {
 		return
 	}
 	f := &c.flow

@@ -241,16 +241,39 @@ func TestUserTimeout(t *testing.T) {
 
 // A controller that paces spreads what cwnd allows.
 func TestPacing(t *testing.T) {
-	s := established(t, Config{}, "")
-	s.c.ctrl = &paced{rate: 1_040_000} // a segment with its headers each ms
-	s.write(5000)
-	s.wantSent(1)
+	s := established(t, Config{InitialCwnd: 20}, "")
+	s.c.ctrl = &paced{rate: 1_000_000} // a segment each ms
+	s.write(15000)
+	s.wantSent(1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001) // ten are free
 	for i := range 4 {
 		s.after(time.Millisecond - 1)
 		s.quiet()
 		s.after(1)
-		s.wantSent(1001 + 1000*i)
+		s.wantSent(10001 + 1000*i)
 	}
+	s.after(1700 * time.Microsecond) // late: made up for, by half at most
+	s.wantSent(14001)
+	s.write(2000)
+	s.quiet()
+	s.after(500 * time.Microsecond)
+	s.wantSent(15001)
+}
+
+// A repair is paced, too.
+func TestPacedRetransmission(t *testing.T) {
+	s := established(t, Config{InitialCwnd: 20}, ",sackOK")
+	s.c.ctrl = &paced{rate: 1_000_000}
+	s.c.paced = pacingFree
+	s.write(3000)
+	s.after(2 * time.Millisecond)
+	s.wantSent(1, 1001, 2001)
+	s.after(10 * time.Millisecond)
+	s.write(1000)
+	s.wantSent(3001)
+	s.in(". 1:1(0) ack 1 win 65535 <sack 1001:4001>")
+	s.quiet() // until the segment just sent has left
+	s.after(time.Millisecond)
+	s.out(". 1:1001(1000) ack 1")
 }
 
 type paced struct {

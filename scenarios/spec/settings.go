@@ -56,7 +56,7 @@ var mptcpSettings = []setting{
 
 var tcpSettings = []setting{
 	{name: "congestion_control", kind: wordSetting, def: "cubic", sysctl: true, ours: true, socket: true, doc: "cubic is set on kernel stacks, too: never the host kernel's default",
-		words: []string{"cubic", "reno", "lia"}, kernel: []string{"cubic", "reno", "bbr"}, later: []string{"olia", "balia", "wvegas", "ewtcp", "coupled"}},
+		words: []string{"cubic", "reno", "bbr", "lia", "olia", "balia", "wvegas", "ewtcp", "coupled"}, kernel: []string{"cubic", "reno", "bbr"}},
 	{name: "rmem", kind: bufferSetting, def: "4KiB 128KiB 6MiB", some: true, sysctl: true, ours: true, socket: true, doc: "receive buffer: a size is a fixed window of payload, [least, default, most] is autotuning"},
 	{name: "wmem", kind: bufferSetting, def: "4KiB 16KiB 4MiB", some: true, sysctl: true, ours: true, socket: true, doc: "send buffer, as rmem"},
 	{name: "syn_retries", kind: intSetting, def: "6", sysctl: true, ours: true, doc: "SYNs sent again"},
