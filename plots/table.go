@@ -176,6 +176,8 @@ func hashes(f *result.Flow) string {
 		return "-"
 	case f.SHA256Sent == f.SHA256Received:
 		return "equal"
+	case f.Intact: // the run ended in its midst
+		return "equal so far"
 	}
 	return "DIFFER"
 }

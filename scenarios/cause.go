@@ -11,6 +11,7 @@ import (
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
+	"mptcplab/topology"
 )
 
 // expiry is one expiry of a retransmission timer, as our stacks tell.
@@ -24,7 +25,7 @@ type expiry struct {
 // the event came: the RTO of the path lost and the smoothed RTT of the path that
 // took over.
 func (x *experiment) explain(h *result.Handover, f *flow, c *observe.Conn, d observe.Dir, w *gapWindow, g observe.Gap) {
-	lost := x.pathLost(h.Event)
+	lost := x.pathLost(h.Event, f)
 	var took *observe.Subflow
 	if g.By >= 0 && g.By < len(c.Subflows) {
 		took = c.Subflows[g.By]
@@ -60,23 +61,22 @@ func milliseconds(d time.Duration) *float64 {
 // onLink reports whether a path ("wifi", "wifi+s2") uses the client's link.
 func onLink(path, link string) bool { return path == link || strings.HasPrefix(path, link+"+") }
 
-// event returns the entry of the timeline with that name.
-func (x *experiment) event(name string) *spec.Event {
+// pathLost is the link that an event concerns, for a flow: of the events of a
+// group's members the client's own; "": none.
+func (x *experiment) pathLost(name string, f *flow) string {
+	client := x.run.Topology.Node(f.client.host)
+	lost := ""
 	for i := range x.run.Timeline {
-		if x.run.Timeline[i].Name == name {
-			return &x.run.Timeline[i]
+		e := &x.run.Timeline[i]
+		if e.Name != name && e.Part != name {
+			continue
+		}
+		link := subject(e)
+		if lost == "" || slices.ContainsFunc(client.Interfaces, func(i topology.Interface) bool { return i.Link == link }) {
+			lost = link
 		}
 	}
-	return nil
-}
-
-// pathLost is the link that an event concerns; "": none.
-func (x *experiment) pathLost(name string) string {
-	e := x.event(name)
-	if e == nil {
-		return ""
-	}
-	return subject(e)
+	return lost
 }
 
 // subject is the link that an event is about; "": none.

@@ -36,14 +36,20 @@ func runText(t *testing.T, text string) result.Run {
 	return runFile(t, loadText(t, text), Options{Pcap: "none"}).Runs[0]
 }
 
-// loadText reads a scenario given as text.
-func loadText(t *testing.T, text string) *spec.File {
+// writeText puts a scenario into a file.
+func writeText(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "text.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f, err := spec.Load(path, spec.Options{Fabric: "virtual"})
+	return path
+}
+
+// loadText reads a scenario given as text.
+func loadText(t *testing.T, text string) *spec.File {
+	t.Helper()
+	f, err := spec.Load(writeText(t, text), spec.Options{Fabric: "virtual"})
 	if err != nil {
 		t.Fatal(err)
 	}

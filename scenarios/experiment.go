@@ -65,6 +65,7 @@ func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter
 		for _, e := range f.ends() {
 			if f.receives(e) {
 				e.meter.Progress = func(now clock.Instant, _ uint64) { e.gaps.progress(now) }
+				e.meter.Waiting = e.gaps.waiting
 			}
 		}
 	}

@@ -17,6 +17,7 @@ type flow struct {
 	name   string
 	w      *spec.Workload
 	port   uint16
+	start  time.Duration // since the start of the run
 	client end
 	server end
 	// stop ends each end's sending early; it runs in a turn of the end's host.
@@ -59,13 +60,25 @@ func (f *flow) receives(e *end) bool {
 // connection on the wire belongs to one flow beyond doubt.
 func makeFlows(run *spec.Run) []*flow {
 	var flows []*flow
+	var stagger *workloads.Stream
+	start := time.Duration(0)
 	for i := range run.Workloads {
 		w := &run.Workloads[i]
+		first := i == 0 || run.Workloads[i-1].Name != w.Name
+		if first {
+			stagger, start = workloads.NewStream(run.Seed, w.Name+"/stagger"), w.Start
+		} else {
+			start += draw(w.Stagger).From(stagger)
+		}
 		n := max(1, w.Parallel)
 		for m := range n {
-			f := &flow{name: w.Name, w: w, port: w.Port + uint16(m)}
+			f := &flow{name: w.Flow(), w: w, port: w.Port + uint16(m), start: start}
 			if n > 1 {
-				f.name = fmt.Sprintf("%s.%d", w.Name, m+1)
+				f.name = fmt.Sprintf("%s.%d", w.Flow(), m+1)
+			}
+			if m > 0 && w.Member == "" {
+				start += draw(w.Stagger).From(stagger)
+				f.start = start
 			}
 			f.client = end{host: w.Client, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
 			f.server = end{host: w.Server, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
@@ -76,9 +89,10 @@ func makeFlows(run *spec.Run) []*flow {
 	return flows
 }
 
+func draw(d spec.Draw) workloads.Draw { return workloads.Draw{Kind: d.Kind, A: d.A, B: d.B} }
+
 func (f *flow) makeApps(run *spec.Run) {
-	up := workloads.NewStream(run.Seed, f.name+"/up")
-	down := workloads.NewStream(run.Seed, f.name+"/down")
+	up, down := f.data(run, "up"), f.data(run, "down")
 	dial := f.socket(run, f.w.Client, f.w.ClientSettings)
 	dial.Local = netip.AddrPortFrom(f.w.ClientAddr, 0)
 	dial.Remote = netip.AddrPortFrom(f.w.ServerAddr, f.port)
@@ -89,17 +103,16 @@ func (f *flow) makeApps(run *spec.Run) {
 	case "request-response":
 		x := workloads.Exchange{
 			Request: f.w.Request, Response: f.w.Response, Count: f.w.Count,
-			Think:     workloads.Draw{Kind: f.w.Think.Kind, A: f.w.Think.A, B: f.w.Think.B},
-			Reconnect: f.w.Reconnect,
+			Think: draw(f.w.Think), Reconnect: f.w.Reconnect,
 		}
-		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.w.Start, Data: up, Meter: f.client.meter,
+		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.start, Data: up, Meter: f.client.meter,
 			Draws: workloads.NewStream(run.Seed, f.name+"/draws")}
 		s := &workloads.ExchangeServer{Exchange: x, Socket: listen, Data: down, Meter: f.server.meter}
 		f.client.app, f.client.conn, f.stop[0] = c, c.Conn, c.Stop
 		f.server.app, f.server.conn = s, s.Conn
 	default:
 		p := workloads.Pattern{First: f.w.Write.First, Max: f.w.Write.Max, Pause: f.w.Write.Pause, Bitrate: f.w.Bitrate}
-		c := &workloads.BulkClient{Socket: dial, Start: f.w.Start}
+		c := &workloads.BulkClient{Socket: dial, Start: f.start}
 		c.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Upload), Pattern: p, Data: up, Meter: f.client.meter}
 		s := &workloads.BulkServer{Socket: listen}
 		s.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Download), Pattern: p, Data: down, Meter: f.server.meter}
@@ -107,6 +120,11 @@ func (f *flow) makeApps(run *spec.Run) {
 		f.server.app, f.server.conn = s, s.Conn
 		f.stop = [2]func(){func() { c.Stopped = true }, func() { s.Stopped = true }}
 	}
+}
+
+// data is what the flow sends in one direction.
+func (f *flow) data(run *spec.Run, direction string) *workloads.Stream {
+	return workloads.NewStream(run.Seed, f.name+"/"+direction)
 }
 
 func amount(a spec.Amount) workloads.Amount { return workloads.Amount{Bytes: a.Bytes, Time: a.Time} }

@@ -11,7 +11,8 @@ import (
 // of the flow). It sees every read as it happens and keeps only one interval per
 // event. It belongs to the host of the receiver.
 type gapTracker struct {
-	last    clock.Instant // the last new byte, or the start of the flow; Never: not started
+	last    clock.Instant // the last new byte, or the start of the flow or of waiting; Never: not started
+	idle    bool          // the application waits for nothing: it thinks
 	ended   bool
 	windows []gapWindow
 }
@@ -30,6 +31,13 @@ func (w *gapWindow) gap() time.Duration { return w.end.Sub(w.start) }
 
 // begin starts the flow.
 func (g *gapTracker) begin(now clock.Instant) { g.last = now }
+
+// waiting tells that the application asks for bytes, or has what it asked for: while
+// it thinks, nothing is missing.
+func (g *gapTracker) waiting(now clock.Instant, begins bool) {
+	g.idle = !begins
+	g.last = now
+}
 
 // mark opens the window of a named event and closes those before. Events of one
 // instant have the same window.
@@ -64,7 +72,7 @@ func (g *gapTracker) cut(now clock.Instant) {
 
 // close ends the interval from g.last to now in every window that it meets.
 func (g *gapTracker) close(now clock.Instant, open bool) {
-	if g.ended {
+	if g.ended || g.idle {
 		return
 	}
 	for i := len(g.windows) - 1; i >= 0; i-- {

@@ -213,20 +213,24 @@ func (r *runner) snapLen() int {
 func (r *runner) captured(run *spec.Run) []string {
 	var names []string
 	for _, h := range run.Hosts {
-		for _, i := range run.Topology.Node(h.Name).Interfaces {
-			if name := h.Name + "." + i.Link; matches(r.file.Capture.Interfaces, name) {
-				names = append(names, name)
+		n := run.Topology.Node(h.Name)
+		for i := range n.Interfaces {
+			if all := spec.InterfaceNames(n, &n.Interfaces[i]); matches(r.file.Capture.Interfaces, all) {
+				names = append(names, all[0])
 			}
 		}
 	}
 	return names
 }
 
-// matches reports whether an interface fits a list of patterns; none fits all.
-func matches(patterns []string, name string) bool {
+// matches reports whether one of an interface's names fits a list of patterns;
+// none fits all.
+func matches(patterns, names []string) bool {
 	for _, p := range patterns {
-		if ok, err := path.Match(p, name); ok && err == nil { // the file's reader refused bad patterns
-			return true
+		for _, name := range names {
+			if ok, err := path.Match(p, name); ok && err == nil { // the file's reader refused bad patterns
+				return true
+			}
 		}
 	}
 	return patterns == nil

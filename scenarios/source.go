@@ -84,10 +84,10 @@ func (m measured) span(w expect.Window) (from, to *snapshot, length time.Duratio
 	return from, to, to.at.Sub(begin), nil
 }
 
-// flowAt returns the result and the index of a flow: the name may have a dot
-// (get.1), so the rest is what follows it.
+// flowAt returns the result and the index of a flow: the name may have dots
+// (get.1, page.sta7.1), so the rest is what follows it.
 func (m measured) flowAt(parts []string) (i int, rest []string) {
-	for n := min(2, len(parts)-1); n >= 1; n-- {
+	for n := min(3, len(parts)-1); n >= 1; n-- {
 		name := strings.Join(parts[:n], ".")
 		if i := slices.IndexFunc(m.run.Flows, func(f result.Flow) bool { return f.Name == name }); i >= 0 {
 			return i, parts[n:]

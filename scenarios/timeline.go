@@ -61,7 +61,7 @@ func (x *experiment) apply(e *spec.Event) error {
 		return x.setIface(e)
 	case e.Workload != "":
 		for _, f := range x.flows {
-			if f.w.Name == e.Workload && e.Stop {
+			if (f.w.Name == e.Workload || f.w.Flow() == e.Workload) && e.Stop {
 				x.stop(f)
 			}
 		}

@@ -16,16 +16,17 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 	kinds := map[string]Kind{}
 	for _, n := range d.nodes {
 		if kinds[n.name] != 0 {
-			r.Errorf(n.at, "topology: %q is a host and a router; a node has one kind", n.name)
+			r.Errorf(n.at, "topology: %q is a %s and a %s; a node has one kind", n.name, kinds[n.name], n.kind)
 			continue
 		}
 		kinds[n.name] = n.kind
-		t.Nodes = append(t.Nodes, Node{Name: n.name, Kind: n.kind, ECMP: n.ecmp})
+		t.Nodes = append(t.Nodes, Node{Name: n.name, Group: n.group, Kind: n.kind, ECMP: n.ecmp})
 	}
 	for i := range d.links {
 		d.link(t, r, i)
 	}
-	d.checkAddresses(t, r)
+	d.checkGroups(t, r)
+	d.addresses(t, r)
 	if r.Failed() {
 		return t
 	}
@@ -57,6 +58,28 @@ func (d *Draft) Links() (names []string) {
 	return names
 }
 
+// HostGroups returns the members of the groups of hosts in the file.
+func (d *Draft) HostGroups() map[string][]string {
+	m := map[string][]string{}
+	for _, n := range d.nodes {
+		if n.kind == Host && n.group != "" {
+			m[n.group] = append(m[n.group], n.name)
+		}
+	}
+	return m
+}
+
+// LinkGroups returns the members of the groups of links in the file.
+func (d *Draft) LinkGroups() map[string][]string {
+	m := map[string][]string{}
+	for _, l := range d.links {
+		if l.group != "" {
+			m[l.group] = append(m[l.group], l.name)
+		}
+	}
+	return m
+}
+
 // Behaviour returns both directions of a link as the file describes them, for
 // events that change some of it; nil if there is no such link.
 func (d *Draft) Behaviour(link string) *[2]Behaviour {
@@ -82,7 +105,7 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 			return // reported already
 		}
 		if t.Node(end) == nil {
-			r.Errorf(l.endsAt, "topology.links.%s.ends: there is no host or router %q%s", l.name, end, decode.Suggest(end, t.names()))
+			r.Errorf(l.endsAt, "topology.links.%s.ends: there is no host, router or switch %q%s", l.name, end, decode.Suggest(end, t.names()))
 			return
 		}
 	}
@@ -90,58 +113,77 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 		r.Errorf(l.endsAt, "topology.links.%s: both ends are %q", l.name, l.ends[0])
 		return
 	}
-	if !l.given {
-		l.addresses = defaultAddresses(i+1, t.Families)
-	}
-	link := Link{Name: l.name, Ends: [2]string{l.ends[0], l.ends[1]}, MTU: l.mtu, HalfDuplex: l.duplex == "half"}
+	link := Link{Name: l.name, Group: l.group, Ends: [2]string{l.ends[0], l.ends[1]}, MTU: l.mtu, HalfDuplex: l.duplex == "half"}
 	for dir := range link.Impair {
 		link.Impair[dir] = l.behaviour[dir].Config()
 	}
 	t.Links = append(t.Links, link)
 	for end := range 2 {
 		n := t.Node(l.ends[end])
-		n.Interfaces = append(n.Interfaces, Interface{Link: l.name, End: end, Prefixes: l.addresses[end]})
+		n.Interfaces = append(n.Interfaces, Interface{Link: l.name, Group: l.group, End: end, Prefixes: l.addresses[end]})
 	}
 }
 
-// defaultAddresses are those of section 11 of the schema: link n of the file is
-// 10.0.n.0/24 and fd00:0:0:n::/64, the first end .1, the second .2.
-func defaultAddresses(n int, families []int) (ends [2][]netip.Prefix) {
-	for end := range 2 {
-		for _, f := range families {
-			var p netip.Prefix
-			if f == 4 {
-				p = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), byte(end + 1)}), 24)
-			} else {
-				p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(n >> 8), 7: byte(n), 15: byte(end + 1)}), 64)
-			}
-			ends[end] = append(ends[end], p)
+// checkGroups refuses groups that are called as a thing is.
+func (d *Draft) checkGroups(t *Topology, r *decode.Report) {
+	for _, n := range d.nodes {
+		if n.group != "" && t.Node(n.group) != nil {
+			r.Errorf(n.at, "topology: %s is of the group %q, and a node has that name", n.name, n.group)
 		}
 	}
-	return ends
+	for _, l := range d.links {
+		if l.group != "" && t.Link(l.group) != nil {
+			r.Errorf(l.at, "topology: link %s is of the group %q, and a link has that name", l.name, l.group)
+		}
+	}
+}
+
+// addresses assigns those that the file leaves out and checks all.
+func (d *Draft) addresses(t *Topology, r *decode.Report) {
+	given := map[*Interface]bool{}
+	for i := range d.links {
+		l := &d.links[i]
+		for end := range min(2, len(l.ends)) {
+			n := t.Node(l.ends[end])
+			if n == nil || !l.given || l.bad || n.exact(l.name) == nil {
+				continue
+			}
+			given[n.exact(l.name)] = true
+			switch some := len(l.addresses[end]) > 0; {
+			case n.Kind == Switch && some:
+				r.Errorf(l.addrAt, "topology.links.%s: %s is a switch and has no address; write [] for its end", l.name, n.Name)
+			case n.Kind != Switch && !some:
+				r.Errorf(l.addrAt, "topology.links.%s: %s.%s has no address", l.name, n.Name, l.name)
+			}
+		}
+	}
+	if r.Failed() {
+		return
+	}
+	t.assign(given)
+	d.checkAddresses(t, r)
 }
 
 func (d *Draft) checkAddresses(t *Topology, r *decode.Report) {
 	owner := map[netip.Addr]string{}
-	subnet := map[netip.Prefix]string{}
+	subnet := map[netip.Prefix]*segment{}
+	of := t.segments()
 	for i := range d.links {
 		l := &d.links[i]
-		if len(l.ends) != 2 || l.bad {
-			continue
-		}
-		for end, list := range l.addresses {
-			for _, p := range list {
-				name := l.ends[end] + "." + l.name
+		for _, end := range l.ends {
+			for _, p := range t.Node(end).exact(l.name).Prefixes {
+				name := end + "." + l.name
 				if other, dup := owner[p.Addr()]; dup {
 					r.Errorf(l.addrAt, "topology.links.%s: %s has the address %s of %s", l.name, name, p.Addr(), other)
 				}
 				owner[p.Addr()] = name
 				net := p.Masked()
-				if other, dup := subnet[net]; dup && other != l.name {
-					r.Errorf(l.addrAt, "topology.links.%s has the subnet %s of link %s; give each link its own", l.name, net, other)
+				s := of[l.name]
+				if other := subnet[net]; other != nil && other != s {
+					r.Errorf(l.addrAt, "topology.links.%s has the subnet %s of link %s; give each link its own", l.name, net, other.links[0])
 				}
-				subnet[net] = l.name
-				if !shares(net, l.addresses[1-end]) {
+				subnet[net] = s
+				if len(s.stations) > 1 && !s.shares(net, l.name, end) {
 					r.Errorf(l.addrAt, "topology.links.%s: %s of %s is not in a subnet of the other end", l.name, p, name)
 				}
 				if p.Addr() == net.Addr() && p.Bits() < p.Addr().BitLen()-1 {
@@ -152,10 +194,17 @@ func (d *Draft) checkAddresses(t *Topology, r *decode.Report) {
 	}
 }
 
-func shares(net netip.Prefix, other []netip.Prefix) bool {
-	for _, o := range other {
-		if o.Masked() == net {
-			return true
+// shares reports whether another station than that of link at node has an address
+// in the subnet.
+func (s *segment) shares(net netip.Prefix, link, node string) bool {
+	for _, st := range s.stations {
+		if st.Interface.Link == link && st.Node.Name == node {
+			continue
+		}
+		for _, p := range st.Interface.Prefixes {
+			if p.Masked() == net {
+				return true
+			}
 		}
 	}
 	return false
@@ -174,6 +223,7 @@ func (d *Draft) givenRoutes(t *Topology, r *decode.Report) {
 			case route.Gateway.IsValid() && route.Gateway.Is4() != route.Prefix.Addr().Is4():
 				r.Errorf(route.at, "topology: route to %s via %s mixes IP versions", route.Prefix, route.Gateway)
 			default:
+				route.Link = i.Link
 				n.addRoute(route.Route)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"mptcplab/topology/decode"
 )
@@ -35,6 +34,7 @@ type Draft struct {
 type nodeDraft struct {
 	name   string
 	kind   Kind
+	group  string
 	ecmp   bool
 	at     decode.Position
 	routes []routeDraft
@@ -50,6 +50,7 @@ type linkDraft struct {
 	at        decode.Position
 	ends      []string
 	endsAt    decode.Position
+	group     string
 	addresses [2][]netip.Prefix
 	given     bool // addresses
 	bad       bool // addresses that could not be read
@@ -68,10 +69,8 @@ func (d *Draft) Keys(m *decode.Map) {
 			d.HostKeys(name, m)
 		}
 		routeKeys(m, &n)
-		if !m.Describing() && m.Has("count") {
-			d.later = true
-		}
-		m.Reserved("count", "a group of hosts: NAME1 ... NAMEn", decode.Anything)
+		decode.Get(m, "count", decode.IntType(1, maxMembers), new(int), "a group: makes NAME1 ... NAMEn; $i in the host is the index, from 1")
+		groupKey(m, &n.group)
 		m.Reserved("filter", "rules of section 3 on its own interfaces", decode.Anything)
 		d.nodes = append(d.nodes, n)
 	})
@@ -84,10 +83,12 @@ func (d *Draft) Keys(m *decode.Map) {
 		m.Reserved("nat", "network address translation", decode.Anything)
 		d.nodes = append(d.nodes, n)
 	})
-	if !m.Describing() && (m.Has("switches") || m.Has("middleboxes")) {
+	m.Each("switches", "bridges: all that is joined to one shares its subnets", func(name string, m *decode.Map) {
+		d.nodes = append(d.nodes, nodeDraft{name: name, kind: Switch, at: m.At})
+	})
+	if !m.Describing() && m.Has("middleboxes") {
 		d.later = true
 	}
-	m.Reserved("switches", "bridges", decode.Anything)
 	m.Reserved("middleboxes", "machines that change packets", decode.Anything)
 	m.Each("links", "what joins two nodes; the name is the interface's name inside its hosts", d.linkKeys)
 }
@@ -122,7 +123,8 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	m.Require("ends")
 	addressKey(m, &l)
 	decode.Get(m, "mtu", decode.IntType(576, 65535), &l.mtu, "default 1500")
-	decode.Get(m, "count", decode.IntType(1, 1000), new(int), "makes NAME1 ... NAMEn; $i in the link is the index, from 1")
+	decode.Get(m, "count", decode.IntType(1, maxMembers), new(int), "makes NAME1 ... NAMEn; $i in the link is the index, from 1")
+	groupKey(m, &l.group)
 	m.Reserved("through", "middleboxes at the second end, after the impairments", decode.Anything)
 	decode.Get(m, "duplex", decode.EnumType([]string{"full", "half"}), &l.duplex, "half: both directions share the rate, as in the air; default full")
 	m.Reserved("preset", "a ready-made link", decode.Anything)
@@ -149,13 +151,18 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	d.links = append(d.links, l)
 }
 
+// groupKey declares what a count writes into each member.
+func groupKey(m *decode.Map, dst *string) {
+	decode.Get(m, "group", decode.NameType, dst, "the group that it is a member of: the name stands for all of them; count writes it")
+}
+
 // addressKey reads addresses: [a, b]; an end may have a list, for both families.
 func addressKey(m *decode.Map, l *linkDraft) {
 	item := decode.OneOf(decode.PrefixType.Schema, decode.ListOf(decode.PrefixType.Schema))
 	schema := func() *decode.Schema {
 		return &decode.Schema{Type: "array", Items: item, MinItems: 2, MaxItems: 2}
 	}
-	m.Key("addresses", "of the first and the second end, with prefix length; an end may have a list. Default: link n of the file has 10.0.n.0/24 and fd00:0:0:n::/64", schema, func(n *decode.Node, path string) {
+	m.Key("addresses", "of the first and the second end, with prefix length; an end may have a list, that at a switch is []. Default: link n of the file has 10.0.n.0/24 and fd00:0:0:n::/64", schema, func(n *decode.Node, path string) {
 		if n.Kind != decode.List || len(n.Items) != 2 {
 			m.Report().Errorf(n.At, "%s: wanted is a list of two, one address for each end", path)
 			return
@@ -165,70 +172,14 @@ func addressKey(m *decode.Map, l *linkDraft) {
 			at := fmt.Sprintf("%s.%d", path, end)
 			if item.Kind == decode.List {
 				list, ok := decode.ReadList(m.Report(), item, at, decode.PrefixType)
-				l.addresses[end], l.bad = list, l.bad || !ok
+				l.bad = l.bad || !ok
+				if len(list) > 0 {
+					l.addresses[end] = list
+				}
 			} else {
 				p, ok := decode.PrefixType.Read(m.Report(), item, at)
 				l.addresses[end], l.bad = []netip.Prefix{p}, l.bad || !ok
 			}
 		}
 	})
-}
-
-// Expand replaces each link with a count by its members, in the links block.
-func Expand(links *decode.Node, r *decode.Report) {
-	if links == nil || links.Kind != decode.Dict {
-		return
-	}
-	var out []decode.Entry
-	for _, e := range links.Entries {
-		n := e.Value.Get("count")
-		if n == nil {
-			out = append(out, e)
-			continue
-		}
-		count, ok := decode.IntType(1, 1000).Read(r, n, "topology.links."+e.Key+".count")
-		if !ok {
-			continue
-		}
-		for i := 1; i <= count; i++ {
-			member := e.Value.Clone()
-			member.Delete("count")
-			replaceIndex(member, strconv.Itoa(i))
-			out = append(out, decode.Entry{Key: e.Key + strconv.Itoa(i), At: e.At, Value: member})
-		}
-	}
-	links.Entries = out
-}
-
-func replaceIndex(n *decode.Node, i string) {
-	n.Text = replaceWord(n.Text, "i", i)
-	for _, c := range n.Items {
-		replaceIndex(c, i)
-	}
-	for _, e := range n.Entries {
-		replaceIndex(e.Value, i)
-	}
-}
-
-// replaceWord replaces $name, but not the beginning of a longer name.
-func replaceWord(s, name, by string) string {
-	var b strings.Builder
-	for {
-		k := strings.Index(s, "$"+name)
-		if k < 0 {
-			return b.String() + s
-		}
-		end := k + 1 + len(name)
-		b.WriteString(s[:k])
-		if end < len(s) && isWord(s[end]) {
-			b.WriteString(s[k:end])
-		} else {
-			b.WriteString(by)
-		}
-		s = s[end:]
-	}
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

@@ -5,8 +5,26 @@ import (
 	"slices"
 )
 
-// Interface returns the node's interface to a link, or nil.
+// Interface returns the node's interface to a link, or nil. The name of a group of
+// links means the node's own among them, if it has one only.
 func (n *Node) Interface(link string) *Interface {
+	if i := n.exact(link); i != nil {
+		return i
+	}
+	var own *Interface
+	for i := range n.Interfaces {
+		if n.Interfaces[i].Group == link && link != "" {
+			if own != nil {
+				return nil
+			}
+			own = &n.Interfaces[i]
+		}
+	}
+	return own
+}
+
+// exact returns the node's interface to the link of that very name, or nil.
+func (n *Node) exact(link string) *Interface {
 	for i := range n.Interfaces {
 		if n.Interfaces[i].Link == link {
 			return &n.Interfaces[i]
@@ -39,18 +57,15 @@ func (t *Topology) Owner(a netip.Addr) (*Node, *Interface) {
 	return nil, nil
 }
 
-// neighbour returns the node at the other end of an interface of n.
-func (t *Topology) neighbour(n *Node, i *Interface) *Node {
-	return t.Node(t.Link(i.Link).Ends[1-i.End])
-}
-
 // subnets returns all subnets in link order.
 func (t *Topology) subnets() []netip.Prefix {
 	var list []netip.Prefix
 	for _, l := range t.Links {
-		for _, p := range t.Node(l.Ends[0]).Interface(l.Name).Prefixes {
-			if p = p.Masked(); !slices.Contains(list, p) {
-				list = append(list, p)
+		for _, end := range l.Ends {
+			for _, p := range t.Node(end).exact(l.Name).Prefixes {
+				if p = p.Masked(); !slices.Contains(list, p) {
+					list = append(list, p)
+				}
 			}
 		}
 	}
@@ -70,7 +85,7 @@ func (n *Node) attached(p netip.Prefix) bool {
 
 // distances returns, by node name, the number of hops to subnet p; nodes that
 // cannot reach it are absent. Only routers forward: hosts count if attached.
-func (t *Topology) distances(p netip.Prefix) map[string]int {
+func (t *Topology) distances(p netip.Prefix, of map[string]*segment) map[string]int {
 	dist := map[string]int{}
 	var queue []*Node
 	for i := range t.Nodes {
@@ -85,12 +100,13 @@ func (t *Topology) distances(p netip.Prefix) map[string]int {
 		n := queue[0]
 		queue = queue[1:]
 		for k := range n.Interfaces {
-			next := t.neighbour(n, &n.Interfaces[k])
-			if _, seen := dist[next.Name]; seen || next.Kind != Router {
-				continue
+			routers, _ := of[n.Interfaces[k].Link].neighbours(n)
+			for _, next := range routers {
+				if _, seen := dist[next.Node.Name]; !seen {
+					dist[next.Node.Name] = dist[n.Name] + 1
+					queue = append(queue, next.Node)
+				}
 			}
-			dist[next.Name] = dist[n.Name] + 1
-			queue = append(queue, next)
 		}
 	}
 	return dist
@@ -101,30 +117,35 @@ func (t *Topology) distances(p netip.Prefix) map[string]int {
 // their interfaces to each subnet that is reached that way. Subnets of an
 // interface itself are on link and not repeated.
 func (t *Topology) computeRoutes() {
+	of := t.segments()
 	for _, p := range t.subnets() {
-		dist := t.distances(p)
+		dist := t.distances(p, of)
 		for i := range t.Nodes {
 			n := &t.Nodes[i]
-			if n.Kind == Host {
-				t.hostRoutes(n, p, dist)
-			} else if !n.attached(p) {
-				t.routerRoutes(n, p, dist)
+			switch {
+			case n.Kind == Host:
+				n.hostRoutes(p, dist, of)
+			case n.Kind == Router && !n.attached(p):
+				n.routerRoutes(p, dist, of)
 			}
 		}
 	}
 }
 
-func (t *Topology) routerRoutes(n *Node, p netip.Prefix, dist map[string]int) {
+func (n *Node) routerRoutes(p netip.Prefix, dist map[string]int, of map[string]*segment) {
 	own, ok := dist[n.Name]
 	if !ok {
 		return
 	}
 	for k := range n.Interfaces {
 		i := &n.Interfaces[k]
-		next := t.neighbour(n, i)
-		d, reaches := dist[next.Name]
-		gw, has := next.Interface(i.Link).Addr(family(p))
-		if reaches && has && d == own-1 && next.Kind == Router {
+		routers, _ := of[i.Link].neighbours(n)
+		for _, next := range routers {
+			d, reaches := dist[next.Node.Name]
+			gw, has := next.Interface.Addr(family(p))
+			if !reaches || !has || d != own-1 {
+				continue
+			}
 			n.addRoute(Route{Prefix: p, Gateway: gw, Link: i.Link})
 			if !n.ECMP {
 				return
@@ -133,19 +154,35 @@ func (t *Topology) routerRoutes(n *Node, p netip.Prefix, dist map[string]int) {
 	}
 }
 
-// hostRoutes prefers interfaces in their order: the metric counts from 1. The
-// neighbour forwards if it is a router; a host answers for its own subnets.
-func (t *Topology) hostRoutes(n *Node, p netip.Prefix, dist map[string]int) {
+// hostRoutes prefers interfaces in their order: the metric counts from 1.
+func (n *Node) hostRoutes(p netip.Prefix, dist map[string]int, of map[string]*segment) {
 	for k := range n.Interfaces {
 		i := &n.Interfaces[k]
-		next := t.neighbour(n, i)
-		d, reaches := dist[next.Name]
-		gw, has := next.Interface(i.Link).Addr(family(p))
-		if !reaches || !has || onLink(i, p.Addr()) || next.Kind != Router && d > 0 {
+		if onLink(i, p.Addr()) {
 			continue
 		}
-		n.addRoute(Route{Prefix: p, Gateway: gw, Link: i.Link, Metric: k + 1})
+		if gw, ok := of[i.Link].gateway(n, p, dist); ok {
+			n.addRoute(Route{Prefix: p, Gateway: gw, Link: i.Link, Metric: k + 1})
+		}
 	}
+}
+
+// gateway chooses by whom a host on the segment reaches p: the nearest router. A
+// host does not forward but answers for its own subnets, so where there is no
+// router the only host will do.
+func (s *segment) gateway(n *Node, p netip.Prefix, dist map[string]int) (gw netip.Addr, ok bool) {
+	routers, hosts := s.neighbours(n)
+	best := -1
+	for _, st := range routers {
+		d, reaches := dist[st.Node.Name]
+		if a, has := st.Interface.Addr(family(p)); has && reaches && (best < 0 || d < best) {
+			gw, ok, best = a, true, d
+		}
+	}
+	if ok || len(hosts) != 1 || !hosts[0].Node.attached(p) {
+		return gw, ok
+	}
+	return hosts[0].Interface.Addr(family(p))
 }
 
 func (n *Node) addRoute(r Route) {

@@ -27,9 +27,13 @@ const (
 	Switch
 )
 
+// String returns the word for the kind.
+func (k Kind) String() string { return [...]string{"", "host", "router", "switch"}[k] }
+
 // Node is a host, router or switch.
 type Node struct {
 	Name       string
+	Group      string // that it is a member of; "": none
 	Kind       Kind
 	ECMP       bool // routers: by flow hash
 	Interfaces []Interface
@@ -43,6 +47,7 @@ type Node struct {
 // link's name; everywhere else it is NODE.LINK.
 type Interface struct {
 	Link     string
+	Group    string         // of the link
 	End      int            // 0: first end of the link, 1: second
 	Prefixes []netip.Prefix // own addresses with their prefix length; none at a switch
 }
@@ -74,6 +79,7 @@ func (d Direction) String() string {
 // Link joins two interfaces.
 type Link struct {
 	Name       string
+	Group      string    // that it is a member of; "": none
 	Ends       [2]string // node names
 	MTU        int
 	HalfDuplex bool                  // both directions share the rate
@@ -99,4 +105,34 @@ func (t *Topology) Link(name string) *Link {
 		}
 	}
 	return nil
+}
+
+// Members returns the hosts that a name stands for: the host of that name, or
+// those of the group, in order.
+func (t *Topology) Members(name string) (list []*Node) {
+	for i := range t.Nodes {
+		if n := &t.Nodes[i]; n.Kind == Host && n.Name == name {
+			return []*Node{n}
+		}
+	}
+	for i := range t.Nodes {
+		if n := &t.Nodes[i]; n.Kind == Host && n.Group == name && name != "" {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// LinkMembers returns the links that a name stands for: the link of that name, or
+// those of the group, in order.
+func (t *Topology) LinkMembers(name string) (list []*Link) {
+	if l := t.Link(name); l != nil {
+		return []*Link{l}
+	}
+	for i := range t.Links {
+		if t.Links[i].Group == name && name != "" {
+			list = append(list, &t.Links[i])
+		}
+	}
+	return list
 }

@@ -14,7 +14,7 @@ import (
 func build(text string) (*Topology, error) {
 	var r decode.Report
 	n := decode.Parse("x.yaml", []byte(text), &r)
-	Expand(n.Get("links"), &r)
+	Expand(n, nil, &r)
 	var d Draft
 	decode.Object(&r, n, n.At, "topology", d.Keys)
 	t := d.Build(&r)
@@ -212,6 +212,129 @@ func TestShow(t *testing.T) {
 	for _, want := range []string{"graph topology {", `"phone" [shape=box]`, `"router" [shape=ellipse]`, `"phone" -- "router" [label="wifi\nrate 20mbit`, `up: rate 2mbit`, `taillabel="10.0.1.1/24"`} {
 		if !strings.Contains(dot, want) {
 			t.Errorf("no %q in\n%s", want, dot)
+		}
+	}
+}
+
+// A switch joins links into one segment: its stations share a subnet, which is
+// that of the segment's first link, and see one another without a router. Link 1
+// is radio1, so the segment is 10.0.1.0/24; link 5, behind it, keeps its number.
+func TestSwitch(t *testing.T) {
+	top := mustBuild(t, `
+hosts: {sta: {count: 3}, server: {}}
+routers: {gw}
+switches: {ap, trunk}
+links:
+  radio: {ends: [sta, ap]}
+  up:    {ends: [ap, trunk]}
+  air:   {ends: [trunk, gw], delay: 3ms}
+  lan:   {ends: [gw, server]}
+`)
+	for name, want := range map[string]string{
+		"sta1.radio1": "[10.0.1.1/24 fd00:0:0:1::1/64]", "sta3.radio3": "[10.0.1.3/24 fd00:0:0:1::3/64]", "gw.air": "[10.0.1.4/24 fd00:0:0:1::4/64]",
+		"ap.radio2": "[]", "trunk.up": "[]", "gw.lan": "[10.0.6.1/24 fd00:0:0:6::1/64]",
+	} {
+		node, link, _ := strings.Cut(name, ".")
+		if got := fmt.Sprint(top.Node(node).Interface(link).Prefixes); got != want {
+			t.Errorf("%s has %s, want %s", name, got, want)
+		}
+	}
+	if got := routes(top, "sta2"); !strings.Contains(got, "10.0.6.0/24 via 10.0.1.4 dev radio2") {
+		t.Errorf("routes of sta2:\n%s", got)
+	}
+	if got := routes(top, "server"); !strings.Contains(got, "10.0.1.0/24 via 10.0.6.1 dev lan") {
+		t.Errorf("routes of server:\n%s", got)
+	}
+	if i := top.Node("sta2").Interface("radio"); i == nil || i.Link != "radio2" {
+		t.Errorf("sta2.radio is %v, want its own: radio2", i)
+	}
+	if i := top.Node("ap").Interface("radio"); i != nil {
+		t.Errorf("ap.radio is %v; it has three", i)
+	}
+	if text := Show(top); !strings.Contains(text, "switch ap\n") || !strings.Contains(text, "sta2.radio2") {
+		t.Errorf("show:\n%s", text)
+	}
+}
+
+// Where some stations of a segment have addresses, the others take free ones of
+// the same subnet.
+func TestSwitchWithGivenAddresses(t *testing.T) {
+	top := mustBuild(t, `
+ip: [4]
+hosts: {a, b, c}
+switches: {sw}
+links:
+  one:   {ends: [a, sw], addresses: [192.168.7.2/28, []]}
+  two:   {ends: [sw, b]}
+  three: {ends: [c, sw]}
+`)
+	for node, want := range map[string]string{"a": "192.168.7.2/28", "b": "192.168.7.1/28", "c": "192.168.7.3/28"} {
+		if got := top.Node(node).Interfaces[0].Prefixes; len(got) != 1 || got[0].String() != want {
+			t.Errorf("%s has %v, want %s", node, got, want)
+		}
+	}
+}
+
+// More stations than a /24 has room for.
+func TestLargeSwitch(t *testing.T) {
+	top := mustBuild(t, "hosts: {sta: {count: 300}, server: {}}\nswitches: {ap}\nlinks: {radio: {ends: [sta, ap]}, lan: {ends: [server, ap]}}")
+	last := top.Node("server").Interface("lan").Prefixes
+	if got := fmt.Sprint(last); got != "[10.128.1.45/16 fd00:0:0:1::12d/64]" {
+		t.Errorf("the 301st station has %s", got)
+	}
+}
+
+// A link with an end that is a group is one link for each member.
+func TestGroups(t *testing.T) {
+	top := mustBuild(t, `
+ip: [4]
+hosts:
+  sta: {count: 2, routes: [{to: 10.9.$i.0/24, link: radio}]}
+  srv: {count: 2}
+routers: {gw}
+links:
+  radio: {ends: [sta, gw], addresses: [10.7.$i.1/24, 10.7.$i.2/24]}
+  pair:  {ends: [srv, sta]}
+  up:    {ends: [gw, srv1]}
+`)
+	var names []string
+	for _, l := range top.Links {
+		names = append(names, fmt.Sprintf("%s(%s) %s-%s", l.Name, l.Group, l.Ends[0], l.Ends[1]))
+	}
+	if got, want := strings.Join(names, ", "), "radio1(radio) sta1-gw, radio2(radio) sta2-gw, pair1(pair) srv1-sta1, pair2(pair) srv2-sta2, up() gw-srv1"; got != want {
+		t.Errorf("links %s\nwant  %s", got, want)
+	}
+	if got := top.Node("sta2").Interface("radio").Prefixes[0].String(); got != "10.7.2.1/24" {
+		t.Errorf("sta2.radio has %s", got)
+	}
+	if got := routes(top, "sta2"); !strings.Contains(got, "10.9.2.0/24") {
+		t.Errorf("routes of sta2:\n%s", got)
+	}
+	if m := top.Members("sta"); len(m) != 2 || m[1].Name != "sta2" {
+		t.Errorf("members %v", m)
+	}
+	if l := top.LinkMembers("pair"); len(l) != 2 || l[0].Name != "pair1" {
+		t.Errorf("links of pair %v", l)
+	}
+}
+
+func TestGroupMistakes(t *testing.T) {
+	for name, c := range map[string][2]string{
+		"two kinds":          {"hosts: {a, sw}\nswitches: {sw}\nlinks: {l: {ends: [a, sw]}}", `"sw" is a host and a switch`},
+		"a member is there":  {"hosts: {a: {count: 2}, a1: {}, b: {}}\nlinks: {l: {ends: [a, b]}}", `host "a1" is there twice`},
+		"count and group":    {"hosts: {a: {count: 2}, b: {}}\nlinks: {l: {ends: [a, b], count: 3}}", "leave count out"},
+		"unequal groups":     {"hosts: {a: {count: 2}, b: {count: 3}}\nlinks: {l: {ends: [a, b]}}", "groups of 2 and 3"},
+		"group like a node":  {"hosts: {a: {group: b}, b: {}}\nlinks: {l: {ends: [a, b]}}", "a node has that name"},
+		"group like a link":  {"hosts: {a, b}\nlinks: {l: {ends: [a, b], group: k}, k: {ends: [a, b]}}", "a link has that name"},
+		"too many":           {"hosts: {a: {count: 2000}, b: {}}\nlinks: {l: {ends: [b, a]}}", "1000"},
+		"address of switch":  {"hosts: {a, b}\nswitches: {s}\nlinks: {l: {ends: [a, s], addresses: [10.1.0.1/24, 10.1.0.2/24]}, k: {ends: [b, s]}}", "s is a switch and has no address"},
+		"no address":         {"hosts: {a, b}\nlinks: {l: {ends: [a, b], addresses: [10.1.0.1/24, []]}}", "b.l has no address"},
+		"two subnets":        {"hosts: {a, b}\nswitches: {s}\nlinks: {l: {ends: [a, s], addresses: [10.1.0.1/24, []]}, k: {ends: [b, s], addresses: [10.2.0.1/24, []]}}", "not in a subnet of the other"},
+		"key of a switch":    {"hosts: {a, b}\nswitches: {s: {ecmp: none}}\nlinks: {l: {ends: [a, s]}, k: {ends: [b, s]}}", `unknown key "ecmp"`},
+		"name gets too long": {"hosts: {abcdefghijklmno: {count: 2}, b: {}}\nlinks: {l: {ends: [abcdefghijklmno, b]}}", "abcdefghijklmno1"},
+	} {
+		if _, err := build("\n" + c[0]); err == nil || !strings.Contains(err.Error(), c[1]) {
+			t.Errorf("%s: %v, want %s", name, err, c[1])
 		}
 	}
 }

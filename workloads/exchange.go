@@ -143,6 +143,7 @@ func (c *ExchangeClient) exchange(now clock.Instant) error {
 		c.got, c.busy = 0, true
 		if !c.again {
 			c.asked = now
+			c.Meter.waiting(now, true)
 		}
 		c.again = false
 	}
@@ -163,6 +164,7 @@ func (c *ExchangeClient) exchange(now clock.Instant) error {
 		c.got += n
 	}
 	c.busy = false
+	c.Meter.waiting(now, false)
 	c.Times = append(c.Times, now.Sub(c.asked))
 	if len(c.Times) < c.Count {
 		c.resume = now.Add(c.Think.From(c.Draws))

@@ -25,6 +25,10 @@ type Meter struct {
 	// Progress, if set, is called at each read that brought bytes.
 	Progress func(now clock.Instant, total uint64)
 
+	// Waiting, if set, is called when an application that asks and answers begins
+	// to wait for bytes, and when it has them.
+	Waiting func(now clock.Instant, begins bool)
+
 	sent, received hash.Hash
 }
 
@@ -47,6 +51,12 @@ func (m *Meter) read(now clock.Instant, p []byte) {
 	m.received.Write(p)
 	if m.Progress != nil {
 		m.Progress(now, m.Read)
+	}
+}
+
+func (m *Meter) waiting(now clock.Instant, begins bool) {
+	if m.Waiting != nil {
+		m.Waiting(now, begins)
 	}
 }
 

@@ -1,6 +1,10 @@
 package workloads
 
-import "encoding/binary"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+)
 
 // Stream generates the bytes that a flow carries: pseudo-random, the same for the
 // same seed, so that a byte delivered in the wrong place can't go unnoticed.
@@ -42,6 +46,19 @@ func (s *Stream) Fill(p []byte) {
 		binary.LittleEndian.PutUint64(s.word[:], s.next())
 		s.left = 8 - copy(p, s.word[:])
 	}
+}
+
+// SHA256 returns the digest of the next n bytes in hexadecimal.
+func (s *Stream) SHA256(n uint64) string {
+	sum := sha256.New()
+	buf := make([]byte, chunk)
+	for n > 0 {
+		p := buf[:min(n, chunk)]
+		s.Fill(p)
+		sum.Write(p)
+		n -= uint64(len(p))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // Uniform returns a draw from [0, 1).

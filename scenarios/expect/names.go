@@ -1,6 +1,7 @@
 package expect
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,9 +24,13 @@ type Names struct {
 // FlowNames is a workload with its connections.
 type FlowNames struct {
 	Name    string
-	Members []string // of a parallel workload: "1", "2"; nil: one flow of that name
-	Paths   []string // "wifi", or "wifi+s2"
+	Members []string     // of a group or a parallel workload: "1", "sta7", "sta7.1"; nil: one flow of that name
+	Paths   [][]PathName // of each member, or of the one flow
 }
+
+// PathName is what a path is called: "wifi", "wifi+s2", "radio7". Group is the
+// name of the group that its links are the member's own of, "radio", or the name.
+type PathName struct{ Name, Group string }
 
 // AxisNames is an axis with the labels that run, in order; the pairing is one, too.
 type AxisNames struct {
@@ -198,63 +203,85 @@ func (n *Names) flow(parts []string) (list []concrete, e *entry, aggregate bool,
 	return list, e, aggregate, nil
 }
 
-// members goes through the connections of a workload.
-func (n *Names) members(f *FlowNames, base concrete, parts []string) (list []concrete, e *entry, aggregate bool, err error) {
-	bases := []concrete{base}
-	member := parts[0] == "*" || slices.Contains(f.Members, parts[0])
-	switch {
-	case member:
-		if f.Members == nil {
+// leaf is one flow of a workload.
+type leaf struct {
+	concrete
+	paths []PathName
+}
+
+// leaves returns the flows that the first parts of a name mean, the parts that
+// follow, and whether the flows are meant as one.
+func (f *FlowNames) leaves(base concrete, parts []string) (list []leaf, rest []string, aggregate bool, err error) {
+	if f.Members == nil {
+		if parts[0] == "*" {
 			return nil, nil, false, fmt.Errorf("workload %q has one flow, and no members for the star", f.Name)
 		}
-		chosen, err := choose(parts[0], f.Members, "member")
-		if err != nil {
-			return nil, nil, false, err
-		}
-		bases = nil
-		for _, m := range chosen {
-			bases = append(bases, base.with(parts[0], m))
-		}
-		parts = parts[1:]
-	case f.Members != nil:
-		aggregate = true
-		bases = nil
-		for _, m := range f.Members {
-			bases = append(bases, base.with("", m))
-		}
+		return []leaf{{base, f.Paths[0]}}, parts, false, nil
 	}
-	for _, b := range bases {
-		more, entry, err := n.flowRest(f, b, parts)
-		if err != nil {
+	used, star := 0, false
+	for i, m := range f.Members {
+		words := strings.Split(m, ".")
+		k := 0
+		for k < len(words) && k < len(parts) && (parts[k] == "*" || parts[k] == words[k]) {
+			k++
+		}
+		if k > used {
+			used, list = k, nil
+		}
+		if k < used {
+			continue
+		}
+		c := base
+		for j, w := range words {
+			part := ""
+			if j < k {
+				part = parts[j]
+			}
+			star = star || part == "*"
+			if part == "*" && k < len(words) { // a star for a member stands for all its flows
+				c = base.with("*", m)
+				break
+			}
+			c = c.with(part, w)
+		}
+		list = append(list, leaf{c, f.Paths[i]})
+	}
+	return list, parts[used:], !star && (used == 0 || len(list) > 1), nil
+}
+
+// members goes through the connections of a workload.
+func (n *Names) members(f *FlowNames, base concrete, parts []string) (list []concrete, e *entry, aggregate bool, err error) {
+	leaves, rest, aggregate, err := f.leaves(base, parts)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if len(rest) == 0 {
+		return nil, nil, false, fmt.Errorf("flow.%s.%s is incomplete; write what of it, as in flow.get.goodput", f.Name, strings.Join(parts, "."))
+	}
+	var absent error
+	for _, l := range leaves {
+		more, entry, err := n.flowRest(f, l, rest)
+		switch {
+		case errors.Is(err, errNoPath): // another member may have it
+			absent = err
+			continue
+		case err != nil:
 			return nil, nil, false, err
 		}
 		list, e = append(list, more...), entry
 	}
+	if e == nil {
+		return nil, nil, false, absent
+	}
 	if aggregate && !e.sum && e.dim != decode.Truth {
-		return nil, nil, false, fmt.Errorf("workload %q has parallel flows: %s of all of them is no sum; write flow.%s.*.%s in a function such as median( )", f.Name, e.words, f.Name, strings.Join(parts, "."))
+		return nil, nil, false, fmt.Errorf("workload %q has several flows: %s of all of them is no sum; write flow.%s.*.%s in a function such as median( )", f.Name, e.words, f.Name, strings.Join(rest, "."))
 	}
 	return list, e, aggregate, nil
 }
 
-func (n *Names) flowRest(f *FlowNames, base concrete, parts []string) ([]concrete, *entry, error) {
+func (n *Names) flowRest(f *FlowNames, base leaf, parts []string) ([]concrete, *entry, error) {
 	if len(parts) > 1 && parts[0] == "path" {
-		if len(parts) < 3 {
-			return nil, nil, fmt.Errorf("write flow.%s.path.LINK.WHAT, such as flow.%s.path.wifi.bytes", f.Name, f.Name)
-		}
-		chosen, err := choose(parts[1], f.Paths, "path")
-		if err != nil {
-			return nil, nil, err
-		}
-		e, err := find(pathEntries, parts[2:], "a path")
-		if err != nil {
-			return nil, nil, err
-		}
-		var list []concrete
-		for _, p := range chosen {
-			c := base.with("", "path").with(parts[1], p)
-			list = append(list, concrete{c.name + "." + e.words, c.stars})
-		}
-		return list, e, nil
+		return base.path(f, parts)
 	}
 	if len(parts) > 1 && parts[0] == "handover" {
 		return n.handover(parts[1:], base.with("", "handover"))
@@ -267,6 +294,40 @@ func (n *Names) flowRest(f *FlowNames, base concrete, parts []string) ([]concret
 		return nil, nil, err
 	}
 	return []concrete{{base.name + "." + e.words, base.stars}}, e, nil
+}
+
+// errNoPath says that a flow has no path of that name.
+var errNoPath = errors.New("no such path")
+
+type noPath struct{ error }
+
+// Is makes it errNoPath.
+func (noPath) Is(target error) bool { return target == errNoPath }
+
+// path resolves path.LINK.WHAT.
+func (l leaf) path(f *FlowNames, parts []string) (list []concrete, e *entry, err error) {
+	if len(parts) < 3 {
+		return nil, nil, fmt.Errorf("write flow.%s.path.LINK.WHAT, such as flow.%s.path.wifi.bytes", f.Name, f.Name)
+	}
+	var all, chosen []string
+	for _, p := range l.paths {
+		if all = append(all, p.Name); p.Group == parts[1] {
+			chosen = []string{p.Name}
+		}
+	}
+	if chosen == nil {
+		if chosen, err = choose(parts[1], all, "path"); err != nil {
+			return nil, nil, noPath{err}
+		}
+	}
+	if e, err = find(pathEntries, parts[2:], "a path"); err != nil {
+		return nil, nil, err
+	}
+	for _, p := range chosen {
+		c := l.with("", "path").with(parts[1], p)
+		list = append(list, concrete{c.name + "." + e.words, c.stars})
+	}
+	return list, e, nil
 }
 
 // handover resolves EVENT.WHAT, or gap alone: the largest of all events.

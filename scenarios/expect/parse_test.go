@@ -11,8 +11,8 @@ import (
 func lab() *Names {
 	return &Names{
 		Flows: []FlowNames{
-			{Name: "get", Paths: []string{"wifi", "lte"}},
-			{Name: "page", Members: []string{"1", "2", "3"}, Paths: []string{"wifi+s1", "wifi+s2"}},
+			{Name: "get", Paths: [][]PathName{paths("wifi", "lte")}},
+			{Name: "page", Members: []string{"1", "2", "3"}, Paths: [][]PathName{paths("wifi+s1", "wifi+s2"), paths("wifi+s1", "wifi+s2"), paths("wifi+s1", "wifi+s2")}},
 		},
 		Hosts:   []string{"phone", "server"},
 		Links:   []string{"wifi", "lte", "lan"},
@@ -21,6 +21,13 @@ func lab() *Names {
 		Pairing: "mm",
 		Point:   []Axis{{"buffer", "100KB"}, {"mode", "full"}},
 	}
+}
+
+func paths(names ...string) (list []PathName) {
+	for _, n := range names {
+		list = append(list, PathName{n, n})
+	}
+	return list
 }
 
 func TestParseAccepts(t *testing.T) {

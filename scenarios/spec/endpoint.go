@@ -116,7 +116,7 @@ func (e *endpointDraft) address(n *topology.Node, r *decode.Report) (netip.Addr,
 	if e.Addr.IsValid() {
 		for _, p := range i.Prefixes {
 			if p.Addr() == e.Addr {
-				return e.Addr, e.Dev
+				return e.Addr, i.Link
 			}
 		}
 		r.Errorf(e.at, "%s: %s.%s has no address %s", e.path, n.Name, e.Dev, e.Addr)
@@ -128,7 +128,7 @@ func (e *endpointDraft) address(n *topology.Node, r *decode.Report) (netip.Addr,
 	}
 	for _, f := range families {
 		if a, ok := i.Addr(f); ok {
-			return a, e.Dev
+			return a, i.Link
 		}
 	}
 	r.Errorf(e.at, "%s: %s.%s has no IPv%d address", e.path, n.Name, e.Dev, e.family)

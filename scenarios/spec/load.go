@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"mptcplab/scenarios/expect"
+	"mptcplab/topology"
 	"mptcplab/topology/decode"
 )
 
@@ -153,18 +154,21 @@ func (f *File) edit(root *decode.Node, r *decode.Report) {
 		}
 	}
 	checkParams(root, r)
+	var changes []change
 	if f.options.Quick {
-		applyBundle(root, root.Get("quick"), "quick", r)
+		changes = readBundle(root.Get("quick"), "quick", r)
 	}
 	root.Delete("quick")
-	applySets(root, f.options.Sets, r)
+	changes = append(changes, readSets(root, f.options.Sets, r)...)
+	changes = apply(root, changes, nil)
 	if s := f.options.Seed; s != nil {
 		root.Put("seed", Position{File: "--seed"}, decode.Word(strconv.FormatUint(*s, 10), Position{File: "--seed"}))
 	}
 	if n := f.options.Repeat; n != nil {
 		root.Put("repeat", Position{File: "--repeat"}, decode.Word(strconv.Itoa(*n), Position{File: "--repeat"}))
 	}
-	expandCounts(root, r)
+	expand(root, r)
+	apply(root, changes, r)
 	checkFilters(root, r)
 	all := allAxes(root)
 	applyOnly(root, f.options.Only, r)
@@ -190,6 +194,7 @@ func (f *File) header(root *decode.Node, r *decode.Report) {
 func (f *File) one(tree *decode.Node, p pairing, point []Axis, r *decode.Report) {
 	p.apply(tree, r)
 	substitute(tree, r)
+	topology.Expand(tree.Get("topology"), nil, r)
 	d := newDocument()
 	d.file = f.Path
 	decode.Object(r, tree, tree.At, "", d.keys)

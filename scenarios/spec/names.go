@@ -1,8 +1,8 @@
 package spec
 
 import (
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"mptcplab/scenarios/expect"
@@ -16,12 +16,14 @@ func (d *document) checkNames(p pairing, point []Axis, axes []expect.AxisNames, 
 		return // names of what is not built yet would seem to be missing
 	}
 	hosts, links := d.draft.Hosts(), d.draft.Links()
+	groups := d.draft.HostGroups()
+	ends, wires := append(hosts, keys(groups)...), append(links, keys(d.draft.LinkGroups())...)
 	n := &expect.Names{Hosts: hosts, Links: links, Axes: axes, Pairing: p.name, Point: point}
 	for i := range d.workloads {
 		w := &d.workloads[i]
-		checkEnd(w.client, "workloads."+w.Name+".client", w.clientAt, hosts, links, r)
-		checkEnd(w.server, "workloads."+w.Name+".server", w.serverAt, hosts, links, r)
-		n.Flows = append(n.Flows, expect.FlowNames{Name: w.Name, Members: members(w.Parallel), Paths: links})
+		checkEnd(w.client, "workloads."+w.Name+".client", w.clientAt, ends, wires, r)
+		checkEnd(w.server, "workloads."+w.Name+".server", w.serverAt, ends, wires, r)
+		n.Flows = append(n.Flows, w.names(groups, wires))
 	}
 	var work []string
 	for _, f := range n.Flows {
@@ -32,23 +34,40 @@ func (d *document) checkNames(p pairing, point []Axis, axes []expect.AxisNames, 
 		if e.Name != "" {
 			n.Events = append(n.Events, e.Name)
 		}
-		missing(e.Link, e.path, "link", e.subjectAt, links, r)
-		missing(e.Host, e.path, "host", e.subjectAt, hosts, r)
-		missing(e.Workload, e.path, "workload", e.subjectAt, work, r)
-		checkEnd(e.Iface, e.path+".iface", e.subjectAt, hosts, links, r)
+		missing(e.Link, e.path, "link", e.subjectAt, wires, r)
+		missing(e.Host, e.path, "host", e.subjectAt, ends, r)
+		missing(host(e.Workload), e.path, "workload", e.subjectAt, work, r)
+		checkEnd(e.Iface, e.path+".iface", e.subjectAt, ends, wires, r)
 	}
 	for i := range d.expects {
 		appendParsed(nil, d.expects[i].Expectation, n, r)
 	}
 }
 
-// members are the names of the flows of a parallel workload.
-func members(parallel int) (list []string) {
-	for i := 1; i <= parallel && parallel > 1; i++ {
-		list = append(list, strconv.Itoa(i))
+// names are the flows of a workload that could not be resolved.
+func (w *workloadDraft) names(groups map[string][]string, links []string) expect.FlowNames {
+	n := expect.FlowNames{Name: w.Name}
+	var paths []expect.PathName
+	for _, l := range links {
+		paths = append(paths, expect.PathName{Name: l, Group: l})
 	}
-	return list
+	group := groups[host(w.client)]
+	if group == nil {
+		group = groups[host(w.server)]
+	}
+	if group == nil {
+		group = []string{""}
+	}
+	for _, m := range group {
+		n.Members = append(n.Members, members(&Workload{Member: m, Parallel: w.Parallel})...)
+	}
+	for range max(1, len(n.Members)) {
+		n.Paths = append(n.Paths, paths)
+	}
+	return n
 }
+
+func keys(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 func checkEnd(end, path string, at Position, hosts, links []string, r *decode.Report) {
 	name, link, _ := strings.Cut(end, ".")

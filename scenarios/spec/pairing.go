@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcplab/topology"
 	"mptcplab/topology/decode"
 )
 
@@ -28,7 +29,8 @@ func readPairings(root *decode.Node, fabric string, r *decode.Report) []pairing 
 		return []pairing{{}}
 	}
 	var list []pairing
-	hosts := root.Get("topology").Get("hosts").Keys()
+	block := root.Get("topology").Get("hosts")
+	hosts := append(block.Keys(), topology.Groups(block)...)
 	decode.EachEntry(r, n, "pairings", func(e decode.Entry) {
 		path := "pairings." + e.Key
 		if _, err := decode.ParseName(e.Key); err != nil {
@@ -84,8 +86,7 @@ func kernelInVirtual(host string, s Stack) string {
 // apply sets the stacks in the tree.
 func (p *pairing) apply(tree *decode.Node, r *decode.Report) {
 	for _, s := range p.stacks {
-		path := "topology.hosts." + s.host + ".stack"
-		if err := tree.Set(path, decode.Word(s.stack, s.at), nil); err != nil {
+		if err := assign(tree, "topology.hosts."+s.host+".stack", decode.Word(s.stack, s.at)); err != nil {
 			r.Errorf(s.at, "pairings.%s: %v", p.name, err)
 		}
 	}

@@ -22,15 +22,15 @@ func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.Axi
 		return run
 	}
 	for i := range d.workloads {
-		run.Workloads = append(run.Workloads, d.workloads[i].resolve(d, run.Topology, r))
+		run.Workloads = append(run.Workloads, d.workloads[i].resolve(d, run.Topology, r)...)
 	}
-	d.checkPorts(run.Workloads, r)
+	d.checkPorts(r)
 	for i := range run.Topology.Nodes {
 		if n := &run.Topology.Nodes[i]; n.Kind == topology.Host {
 			run.Hosts = append(run.Hosts, d.resolveHost(n, run.Workloads, r))
 		}
 	}
-	d.checkStacks(run.Hosts, fabric, r)
+	d.checkStacks(&run, fabric, r)
 	d.checkCapture(run.Topology, r)
 	if d.duration > d.timeout {
 		r.Errorf(d.durationAt, "duration %s is after the timeout of %s", decode.FormatTime(d.duration), decode.FormatTime(d.timeout))
@@ -65,16 +65,16 @@ func (d *document) resolveHost(n *topology.Node, work []Workload, r *decode.Repo
 
 // checkStacks refuses settings that a stack does not have, and kernel stacks in
 // virtual time.
-func (d *document) checkStacks(hosts []Host, fabric string, r *decode.Report) {
-	for _, h := range hosts {
+func (d *document) checkStacks(run *Run, fabric string, r *decode.Report) {
+	for _, h := range run.Hosts {
 		own := d.hosts[h.Name]
 		if fabric == "virtual" && h.Stack.Kernel() {
 			r.Errorf(own.stackAt, "%s", kernelInVirtual(h.Name, h.Stack))
 		}
 		checkSettings(r, h.Name, h.Stack, false, d.global.settings, own.settings)
-		for _, w := range d.workloads {
-			if host(w.client) == h.Name || host(w.server) == h.Name {
-				checkSettings(r, h.Name, h.Stack, true, w.block.settings)
+		for _, w := range run.Workloads {
+			if w.Client == h.Name || w.Server == h.Name {
+				checkSettings(r, h.Name, h.Stack, true, d.workload(w.Name).block.settings)
 			}
 		}
 	}
@@ -85,13 +85,21 @@ func host(end string) string {
 	return name
 }
 
-// checkPorts refuses two workloads that listen on one port of one host. Parallel
-// connections take the ports that follow.
-func (d *document) checkPorts(work []Workload, r *decode.Report) {
-	for i, w := range work {
-		for _, o := range work[:i] {
-			if int(o.Port) < int(w.Port)+w.Parallel && int(w.Port) < int(o.Port)+o.Parallel && o.Server == w.Server && w.Server != "" {
-				r.Errorf(d.workloads[i].at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, max(o.Port, w.Port), w.Server, o.Name)
+// workload returns the draft of a workload.
+func (d *document) workload(name string) *workloadDraft {
+	i := slices.IndexFunc(d.workloads, func(w workloadDraft) bool { return w.Name == name })
+	return &d.workloads[i]
+}
+
+// checkPorts refuses two workloads that listen on one port of one host. Their
+// connections take ports in a row.
+func (d *document) checkPorts(r *decode.Report) {
+	for i := range d.workloads {
+		w := &d.workloads[i]
+		for k := range i {
+			o := &d.workloads[k]
+			if o.port < w.port+w.ports && w.port < o.port+o.ports && host(o.server) == host(w.server) {
+				r.Errorf(w.at, "workloads.%s listens on port %d of %s, as workloads.%s does", w.Name, max(o.port, w.port), host(w.server), o.Name)
 			}
 		}
 	}
@@ -100,10 +108,10 @@ func (d *document) checkPorts(work []Workload, r *decode.Report) {
 // checkCapture refuses patterns that no interface of a host fits.
 func (d *document) checkCapture(t *topology.Topology, r *decode.Report) {
 	var all []string
-	for _, n := range t.Nodes {
-		for _, i := range n.Interfaces {
-			if n.Kind == topology.Host {
-				all = append(all, n.Name+"."+i.Link)
+	for i := range t.Nodes {
+		for k := range t.Nodes[i].Interfaces {
+			if t.Nodes[i].Kind == topology.Host {
+				all = append(all, InterfaceNames(&t.Nodes[i], &t.Nodes[i].Interfaces[k])...)
 			}
 		}
 	}
@@ -113,6 +121,22 @@ func (d *document) checkCapture(t *topology.Topology, r *decode.Report) {
 			r.Errorf(d.capture.at, "capture.packets: no interface fits %q%s", p, decode.Suggest(p, all))
 		}
 	}
+}
+
+// InterfaceNames returns the names that an interface goes by: NODE.LINK, and
+// those with the groups of either.
+func InterfaceNames(n *topology.Node, i *topology.Interface) []string {
+	names := []string{n.Name + "." + i.Link}
+	if n.Group != "" {
+		names = append(names, n.Group+"."+i.Link)
+	}
+	if i.Group != "" && n.Interface(i.Group) != nil {
+		names = append(names, n.Name+"."+i.Group)
+		if n.Group != "" {
+			names = append(names, n.Group+"."+i.Group)
+		}
+	}
+	return names
 }
 
 // markAssumed takes settings that only "validate --resolved" wrote out from
@@ -133,7 +157,8 @@ func (d *document) markAssumed(run *Run) {
 }
 
 // resolveExpect returns the expectations of a run, those that nobody needs to say
-// first: every flow finishes intact.
+// first: every flow finishes intact. Where duration ends the run it need not be
+// finished then.
 func (d *document) resolveExpect(run *Run, fabric string, axes []expect.AxisNames, r *decode.Report) []Expectation {
 	names := resultNames(run, axes)
 	var list []Expectation
@@ -142,8 +167,11 @@ func (d *document) resolveExpect(run *Run, fabric string, axes []expect.AxisName
 			continue
 		}
 		for k, what := range []string{"finished", "intact"} {
-			expr := "flow." + w.Name + "." + what + " == true"
-			e := Expectation{ID: -1 - 2*i - k, Name: expr, Expr: expr, Over: "each", Need: "all", At: d.workloads[i].at}
+			if what == "finished" && run.Duration > 0 {
+				continue
+			}
+			expr := "flow." + w.Flow() + "." + what + " == true"
+			e := Expectation{ID: -1 - 2*i - k, Name: expr, Expr: expr, Over: "each", Need: "all", At: d.workload(w.Name).at}
 			list = appendParsed(list, e, names, r)
 		}
 	}
@@ -172,9 +200,7 @@ func appendParsed(list []Expectation, e Expectation, names *expect.Names, r *dec
 // resultNames are the things of a run that expectations may speak of.
 func resultNames(run *Run, axes []expect.AxisNames) *expect.Names {
 	n := &expect.Names{Axes: axes, Pairing: run.Pairing, Point: run.Point}
-	for _, w := range run.Workloads {
-		n.Flows = append(n.Flows, expect.FlowNames{Name: w.Name, Members: members(w.Parallel), Paths: Paths(run.Topology, &w)})
-	}
+	n.Flows = flowNames(run)
 	for _, h := range run.Hosts {
 		n.Hosts = append(n.Hosts, h.Name)
 	}
@@ -187,25 +213,6 @@ func resultNames(run *Run, axes []expect.AxisNames) *expect.Names {
 		}
 	}
 	return n
-}
-
-// Paths returns what the paths of a workload's flows are called: as the client's
-// link, with the server's after a plus sign if it has several.
-func Paths(t *topology.Topology, w *Workload) (list []string) {
-	client, server := t.Node(w.Client), t.Node(w.Server)
-	if client == nil || server == nil {
-		return nil
-	}
-	for _, c := range client.Interfaces {
-		if len(server.Interfaces) == 1 {
-			list = append(list, c.Link)
-			continue
-		}
-		for _, s := range server.Interfaces {
-			list = append(list, c.Link+"+"+s.Link)
-		}
-	}
-	return list
 }
 
 // applies reports whether the expectation is about this run, as far as its

@@ -41,8 +41,8 @@ func (f *File) resolve() ([]byte, error) {
 func (f *File) write(fills []fill) []byte {
 	tree := f.tree.Clone()
 	for _, x := range fills {
-		if err := tree.Set(x.path, x.v, nil); err != nil {
-			continue // the file has something else there
+		if err := tree.Set(x.path, x.v, intoKnown); err != nil {
+			continue // the file has something else there, or a group is made only in a run
 		}
 	}
 	tree.Delete("quick")
@@ -175,11 +175,17 @@ func (f *File) runFills(run *Run) []fill {
 	}
 	for i := range run.Workloads {
 		w := &run.Workloads[i]
+		if i > 0 && run.Workloads[i-1].Name == w.Name {
+			continue // another member: the first has the first port
+		}
 		base := "workloads." + w.Name
 		add(base+".port", word(strconv.Itoa(int(w.Port))))
 		add(base+".family", word(strconv.Itoa(map[bool]int{true: 4, false: 6}[w.ServerAddr.Is4()])))
 		add(base+".start", word(decode.FormatTime(w.Start)))
 		add(base+".parallel", word(strconv.Itoa(w.Parallel)))
+		if w.Member != "" || w.Parallel > 1 {
+			add(base+".stagger", word(w.Stagger.String()))
+		}
 		if w.Type == "request-response" {
 			add(base+".count", word(strconv.Itoa(w.Count)))
 			add(base+".think", word(w.Think.String()))

@@ -68,9 +68,10 @@ type Settings struct {
 	Given map[string]bool // "tcp.congestion_control"
 }
 
-// Workload is one application pair.
+// Workload is one application pair: of a group, that of one member.
 type Workload struct {
 	Name                           string
+	Member                         string     // the host of a group that it belongs to; ""
 	Type                           string     // bulk, request-response
 	Client, Server                 string     // host names
 	ClientAddr                     netip.Addr // source address; invalid: any
@@ -79,6 +80,7 @@ type Workload struct {
 	Port                           uint16
 	Proto                          string // "mptcp", "tcp" or "": what the host's stack is
 	Start                          time.Duration
+	Stagger                        Draw // between the starts of members, or of parallel connections
 	Parallel                       int
 	ClientSettings, ServerSettings Settings // hosts' settings with the workload's own on top
 	MayFail                        bool
@@ -93,6 +95,15 @@ type Workload struct {
 	Count             int
 	Think             Draw
 	Reconnect         time.Duration // 0: never
+}
+
+// Flow is what its connection is called, or what the names of parallel ones begin
+// with: "page", "page.sta7".
+func (w *Workload) Flow() string {
+	if w.Member == "" {
+		return w.Name
+	}
+	return w.Name + "." + w.Member
 }
 
 // Amount is how much a bulk transfer moves: bytes, or for how long.
@@ -118,6 +129,7 @@ type Draw struct {
 type Event struct {
 	At   time.Duration
 	Name string
+	Part string // the name of the event that it is a part of: a group's is one event for each member, the first has the Name
 
 	Link   string // impairments change: the whole new Config of both directions
 	Impair *[2]impairments.Config

@@ -164,7 +164,7 @@ func applyPoint(root *decode.Node, axes []axis, index []int, r *decode.Report) {
 	for i, a := range axes {
 		v := a.values[index[i]]
 		if a.bundle {
-			applyBundle(root, v, "sweep."+a.name+"."+a.labels[index[i]], r)
+			apply(root, readBundle(v, "sweep."+a.name+"."+a.labels[index[i]], r), r)
 		} else if params := root.Get("params"); params != nil {
 			params.Put(a.name, v.At, v.Clone())
 		}

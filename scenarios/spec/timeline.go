@@ -36,10 +36,10 @@ func (d *document) eventKeys(_ int, m *decode.Map) {
 	m.Reserved("when", "fires once, when the expression holds", decode.Pattern("."))
 	m.Reserved("after", "later than when", decode.TimeType.Schema)
 	decode.Get(m, "name", decode.NameType, &e.Name, "for handover.NAME")
-	decode.Get(m, "link", decode.NameType, &e.Link, "a link whose behaviour or state changes")
-	decode.Get(m, "iface", endType, &e.Iface, "HOST.LINK: ip link set")
-	decode.Get(m, "host", decode.NameType, &e.Host, "a host whose endpoints change")
-	decode.Get(m, "workload", decode.NameType, &e.Workload, "a workload")
+	decode.Get(m, "link", decode.NameType, &e.Link, "a link, or a group of them, whose behaviour or state changes")
+	decode.Get(m, "iface", endType, &e.Iface, "HOST.LINK: ip link set; HOST may be a group")
+	decode.Get(m, "host", decode.NameType, &e.Host, "a host, or a group of them, whose endpoints change")
+	decode.Get(m, "workload", endType, &e.Workload, "a workload, or WORKLOAD.MEMBER of a group")
 	m.Reserved("middlebox", "a middlebox", decode.Anything)
 	m.Reserved("check", "must hold now", decode.Pattern("."))
 	decode.Get(m, "mark", decode.TextType, &e.Mark, "a mark in results and plots")
@@ -180,42 +180,99 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 			r.Errorf(e.nameAt, "%s: there is an event %q already", e.path, e.Name)
 		}
 		names[e.Name] = true
-		switch {
-		case e.Link != "":
-			d.resolveLinkEvent(e, t, now, r)
-		case e.Iface != "":
-			findEnd(t, e.Iface, e.path+".iface", e.subjectAt, r)
-			e.IfaceUp = e.state
-			host, link, _ := strings.Cut(e.Iface, ".")
-			if p := state[host]; e.Notice && p != nil && e.state != nil {
-				e.Noticed = p.notice(link, *e.state)
+		parts := d.resolveEvent(e, t, work, now, state, r)
+		for k := range parts {
+			if k > 0 {
+				parts[k].Name, parts[k].Part = "", e.Name
 			}
-		case e.Host != "":
-			resolveHostEvent(e, t, state, r)
-		case e.Workload != "" && !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload }):
-			r.Errorf(e.subjectAt, "%s: there is no workload %q%s", e.path, e.Workload, decode.Suggest(e.Workload, workloadNames(work)))
 		}
-		out = append(out, e.Event)
+		out = append(out, parts...)
 	}
 	return out
 }
 
-func workloadNames(work []Workload) (names []string) {
-	for _, w := range work {
-		names = append(names, w.Name)
+// resolveEvent works out what an event leads to: one event for each member of a
+// group.
+func (d *document) resolveEvent(e *eventDraft, t *topology.Topology, work []Workload, now map[string]*[2]topology.Behaviour, state map[string]*pathManager, r *decode.Report) (list []Event) {
+	switch {
+	case e.Link != "":
+		links := t.LinkMembers(e.Link)
+		if links == nil {
+			r.Errorf(e.subjectAt, "%s: there is no link %q%s", e.path, e.Link, decode.Suggest(e.Link, linkNames(t)))
+		}
+		for _, l := range links {
+			one := *e
+			one.Link = l.Name
+			d.resolveLinkEvent(&one, l, now, r)
+			list = append(list, one.Event)
+		}
+	case e.Iface != "":
+		for _, p := range findEnds(t, e.Iface, e.path+".iface", e.subjectAt, r) {
+			if p.iface == nil {
+				r.Errorf(e.subjectAt, "%s: wanted is HOST.LINK%s", e.path, decode.Allowed(interfaces(p.node)))
+				break
+			}
+			one := *e
+			one.Iface, one.IfaceUp = p.String(), e.state
+			if e.Notice && e.state != nil {
+				one.Noticed = state[p.node.Name].notice(p.iface.Link, *e.state)
+			}
+			list = append(list, one.Event)
+		}
+	case e.Host != "":
+		hosts := t.Members(e.Host)
+		if hosts == nil {
+			r.Errorf(e.subjectAt, "%s: there is no host %q%s", e.path, e.Host, decode.Suggest(e.Host, hostNames(t)))
+		}
+		for _, n := range hosts {
+			one := *e
+			one.Host = n.Name
+			resolveHostEvent(&one, n, state[n.Name], r)
+			list = append(list, one.Event)
+		}
+	case e.Workload != "":
+		if !slices.ContainsFunc(work, func(w Workload) bool { return w.Name == e.Workload || w.Flow() == e.Workload }) {
+			r.Errorf(e.subjectAt, "%s: there is no workload %q%s", e.path, e.Workload, decode.Suggest(e.Workload, workloadNames(work)))
+		}
+		list = append(list, e.Event)
+	default:
+		list = append(list, e.Event)
+	}
+	return list
+}
+
+func interfaces(n *topology.Node) (words []string) {
+	for _, l := range links(n) {
+		words = append(words, n.Name+"."+l)
+	}
+	return words
+}
+
+// linkNames are the names of links and of their groups.
+func linkNames(t *topology.Topology) (names []string) {
+	for _, l := range t.Links {
+		if l.Group != "" && !slices.Contains(names, l.Group) {
+			names = append(names, l.Group)
+		}
+		names = append(names, l.Name)
 	}
 	return names
 }
 
-func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map[string]*[2]topology.Behaviour, r *decode.Report) {
-	if t.Link(e.Link) == nil {
-		var names []string
-		for _, l := range t.Links {
-			names = append(names, l.Name)
+// workloadNames are the names of workloads and of those of their members.
+func workloadNames(work []Workload) (names []string) {
+	for _, w := range work {
+		if !slices.Contains(names, w.Name) {
+			names = append(names, w.Name)
 		}
-		r.Errorf(e.subjectAt, "%s: there is no link %q%s", e.path, e.Link, decode.Suggest(e.Link, names))
-		return
+		if w.Member != "" {
+			names = append(names, w.Flow())
+		}
 	}
+	return names
+}
+
+func (d *document) resolveLinkEvent(e *eventDraft, l *topology.Link, now map[string]*[2]topology.Behaviour, r *decode.Report) {
 	e.LinkUp = e.state
 	if e.both.Empty() && e.each[0].Empty() && e.each[1].Empty() {
 		return
@@ -230,7 +287,7 @@ func (d *document) resolveLinkEvent(e *eventDraft, t *topology.Topology, now map
 		b[dir].Apply(e.both)
 		b[dir].Apply(e.each[dir])
 		e.Impair[dir] = b[dir].Config()
-		e.Impair[dir].PathRTT = t.Link(e.Link).RTT
+		e.Impair[dir].PathRTT = l.RTT
 		if wrong := b[dir].Check(); wrong != "" {
 			r.Errorf(e.at, "%s: %s", e.path, wrong)
 			return
@@ -267,13 +324,8 @@ func (p *pathManager) notice(link string, up bool) []pm.Endpoint {
 	return gone
 }
 
-func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pathManager, r *decode.Report) {
-	n := t.Node(e.Host)
-	if n == nil || n.Kind != topology.Host {
-		r.Errorf(e.subjectAt, "%s: there is no host %q%s", e.path, e.Host, decode.Suggest(e.Host, hostNames(t)))
-		return
-	}
-	list := state[e.Host].endpoints
+func resolveHostEvent(e *eventDraft, n *topology.Node, state *pathManager, r *decode.Report) {
+	list := state.endpoints
 	if a := e.endpoints[0]; a != nil {
 		drafts := make([]endpointDraft, 0, len(list)+1)
 		for _, old := range list {
@@ -301,10 +353,10 @@ func resolveHostEvent(e *eventDraft, t *topology.Topology, state map[string]*pat
 	if e.FlushEndpoints {
 		list = nil
 	}
-	state[e.Host].endpoints = list
+	state.endpoints = list
 	if e.limits != nil {
-		l := e.limits.over(state[e.Host].limits)
-		state[e.Host].limits, e.SetLimits = l, &l
+		l := e.limits.over(state.limits)
+		state.limits, e.SetLimits = l, &l
 	}
 }
 

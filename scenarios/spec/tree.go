@@ -76,6 +76,9 @@ func mergeIncludes(root *decode.Node, path string, r *decode.Report, open []stri
 // a thing that is not there.
 var named = []string{"topology.hosts", "topology.routers", "topology.links", "topology.switches", "topology.middleboxes", "workloads", "sweep", "pairings"}
 
+// intoKnown lets a path make maps on its way, but no things that have names.
+func intoKnown(parent, _ string) bool { return !slices.Contains(named, parent) }
+
 // assign sets a parameter, if key is the name of one, or the value at a path.
 func assign(root *decode.Node, key string, v *decode.Node) error {
 	if params := root.Get("params"); params.Get(key) != nil {
@@ -90,11 +93,42 @@ func assign(root *decode.Node, key string, v *decode.Node) error {
 		words := append(root.Get("params").Keys(), topKeys()...)
 		return fmt.Errorf("%q is neither a parameter nor a path%s", key, decode.Suggest(first, words))
 	}
-	return root.Set(key, v, func(parent, _ string) bool { return !slices.Contains(named, parent) })
+	block, members := groupAt(root, key)
+	if members == nil {
+		return root.Set(key, v, intoKnown)
+	}
+	for i, m := range members {
+		one := v.Clone()
+		topology.ReplaceIndex(one, i+1)
+		parts := strings.SplitN(key, ".", 4)
+		if err := root.Set(block+"."+m+"."+parts[3], one, intoKnown); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// applySets applies --set key=value.
-func applySets(root *decode.Node, sets []string, r *decode.Report) {
+// groupAt returns the members of the group of hosts or links that a path goes
+// into, and the block that has them; nil: it goes into no group.
+func groupAt(root *decode.Node, key string) (block string, members []string) {
+	parts := strings.SplitN(key, ".", 4)
+	if len(parts) < 4 || parts[0] != "topology" || parts[1] != "hosts" && parts[1] != "links" {
+		return "", nil
+	}
+	return parts[0] + "." + parts[1], topology.Members(root.Get("topology").Get(parts[1]), parts[2])
+}
+
+// change is a value to be set at a path. What goes into a member of a group can
+// be set only when the members have been made.
+type change struct {
+	path  string
+	value *decode.Node
+	at    Position
+	from  string // what it is a part of, for messages
+}
+
+// readSets reads --set key=value.
+func readSets(root *decode.Node, sets []string, r *decode.Report) (list []change) {
 	for _, s := range sets {
 		at := Position{File: "--set " + s}
 		key, text, ok := strings.Cut(s, "=")
@@ -111,18 +145,34 @@ func applySets(root *decode.Node, sets []string, r *decode.Report) {
 			v = &decode.Node{Kind: decode.Null}
 		}
 		v.MoveTo(at)
-		if err := assign(root, key, v); err != nil {
-			r.Errorf(at, "%v", err)
-		}
+		list = append(list, change{key, v, at, ""})
 	}
+	return list
 }
 
-func applyBundle(root, bundle *decode.Node, path string, r *decode.Report) {
+// readBundle reads a map of changes.
+func readBundle(bundle *decode.Node, path string, r *decode.Report) (list []change) {
+	if bundle == nil {
+		return nil
+	}
 	decode.EachEntry(r, bundle, path, func(e decode.Entry) {
-		if err := assign(root, e.Key, e.Value.Clone()); err != nil {
-			r.Errorf(e.At, "%s: %v", path, err)
-		}
+		list = append(list, change{e.Key, e.Value.Clone(), e.At, path + ": "})
 	})
+	return list
+}
+
+// apply makes the changes. Those that cannot be made go to r, or are returned if
+// it is nil.
+func apply(root *decode.Node, list []change, r *decode.Report) (undone []change) {
+	for _, c := range list {
+		switch err := assign(root, c.path, c.value); {
+		case err != nil && r == nil:
+			undone = append(undone, c)
+		case err != nil:
+			r.Errorf(c.at, "%s%v", c.from, err)
+		}
+	}
+	return undone
 }
 
 var parameter = regexp.MustCompile(`\$[a-zA-Z_{][a-zA-Z0-9_]*`)
@@ -193,7 +243,44 @@ func checkParams(root *decode.Node, r *decode.Report) {
 	})
 }
 
-// expandCounts makes the members of links with a count.
-func expandCounts(root *decode.Node, r *decode.Report) {
-	topology.Expand(root.Get("topology").Get("links"), r)
+// expand makes the members of groups of hosts and links whose number is the same
+// in all runs.
+func expand(root *decode.Node, r *decode.Report) {
+	final := func(path string, n *decode.Node) bool {
+		if varies(root, path) {
+			return false
+		}
+		name, isParameter := strings.CutPrefix(n.Text, "$")
+		if !isParameter {
+			return true
+		}
+		v := root.Get("params").Get(name)
+		if v == nil || varies(root, name) {
+			return false
+		}
+		*n = *v.Clone()
+		return true
+	}
+	topology.Expand(root.Get("topology"), final, r)
+}
+
+// varies reports whether the sweep changes a parameter, or what is at a path.
+func varies(root *decode.Node, path string) bool {
+	sweep := root.Get("sweep")
+	if sweep == nil {
+		return false
+	}
+	for _, axis := range sweep.Entries {
+		if axis.Value.Kind != decode.Dict && axis.Key == path {
+			return true
+		}
+		for _, bundle := range axis.Value.Entries {
+			for _, key := range bundle.Value.Keys() {
+				if key == path || strings.HasPrefix(path, key+".") {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

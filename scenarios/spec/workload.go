@@ -3,10 +3,8 @@ package spec
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"strings"
 
-	"mptcplab/topology"
 	"mptcplab/topology/decode"
 )
 
@@ -14,8 +12,10 @@ type workloadDraft struct {
 	Workload
 	at                 Position
 	clientAt, serverAt Position
-	client, server     string // HOST or HOST.LINK
+	client, server     string // HOST or HOST.LINK; HOST may be a group
 	family             int
+	port, ports        int // the first, 0: to be chosen; and how many
+	portAt             Position
 	block              hostBlock
 }
 
@@ -27,12 +27,11 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 	w.Name, w.Parallel = name, 1
 	decode.Get(m, "type", workloadTypes, &w.Type, "bulk or request-response")
 	m.Require("type")
-	decode.Get(m, "client", endType, &w.client, "who connects: HOST, or HOST.LINK for the source address")
+	decode.Get(m, "client", endType, &w.client, "who connects: HOST, or HOST.LINK for the source address; HOST may be a group")
 	m.Require("client")
-	decode.Get(m, "server", endType, &w.server, "who listens: HOST, or HOST.LINK for the destination address")
+	decode.Get(m, "server", endType, &w.server, "who listens: HOST, or HOST.LINK for the destination address; HOST may be a group")
 	m.Require("server")
-	port := 0
-	decode.Get(m, "port", decode.IntType(1, 65535), &port, "of the first connection; default: the first free from 5001, in the order of the file")
+	decode.Get(m, "port", decode.IntType(1, 65535), &w.port, "of the first connection, the others have those that follow; default: the first free from 5001, in the order of the file")
 	decode.Get(m, "family", ipType, &w.family, "4 or 6; default 4 if there is an IPv4 address")
 	decode.Get(m, "proto", decode.EnumType([]string{"mptcp", "tcp"}), &w.Proto, "of its sockets; default: what the host's stack is")
 	decode.Get(m, "start", decode.TimeType, &w.Start, "default 0s")
@@ -40,41 +39,15 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 	decode.Get(m, "may_fail", decode.BoolType, &w.MayFail, "nobody expects that it finishes intact")
 	w.bulkKeys(m)
 	w.requestKeys(m)
-	m.Reserved("stagger", "between the members of a group", decode.Anything)
+	decode.Get(m, "stagger", drawType, &w.Stagger, "between the starts of the members of a group, or of parallel connections without one; default 0s")
 	w.block.keys(m, false)
 	if m.Describing() {
 		return
 	}
 	w.clientAt, w.serverAt = m.PositionOf("client"), m.PositionOf("server")
-	if port == 0 {
-		port = d.freePort(w.Parallel)
-	}
-	if port+w.Parallel-1 > math.MaxUint16 {
-		m.Report().Errorf(m.PositionOf("port"), "%s: port %d with parallel %d is beyond 65535", m.Path, port, w.Parallel)
-	}
-	w.Port = uint16(port)
+	w.portAt = m.PositionOf("port")
 	w.checkType(m)
 	d.workloads = append(d.workloads, w)
-}
-
-// firstPort is the server's of the first connection, where the file has no word.
-const firstPort = 5001
-
-// freePort returns the first of n ports in a row that no workload before has:
-// every connection has a port of its own, so that it belongs to one flow beyond
-// doubt.
-func (d *document) freePort(n int) int {
-	port := firstPort
-	for again := true; again; {
-		again = false
-		for i := range d.workloads {
-			o := &d.workloads[i]
-			if port < int(o.Port)+o.Parallel && int(o.Port) < port+n {
-				port, again = int(o.Port)+o.Parallel, true
-			}
-		}
-	}
-	return port
 }
 
 func (w *workloadDraft) bulkKeys(m *decode.Map) {
@@ -230,109 +203,4 @@ func (d Draw) String() string {
 		return "uniform(" + decode.FormatTime(d.A) + ".." + decode.FormatTime(d.B) + ")"
 	}
 	return decode.FormatTime(d.A)
-}
-
-// resolve binds the workload to hosts and addresses.
-func (w *workloadDraft) resolve(d *document, t *topology.Topology, r *decode.Report) Workload {
-	out := w.Workload
-	path := "workloads." + w.Name
-	client, cif := findEnd(t, w.client, path+".client", w.clientAt, r)
-	server, sif := findEnd(t, w.server, path+".server", w.serverAt, r)
-	if client == nil || server == nil {
-		return out
-	}
-	out.Client, out.Server = client.Name, server.Name
-	if client == server {
-		r.Errorf(w.serverAt, "%s: client and server are the same host %q", path, client.Name)
-		return out
-	}
-	if cif != nil {
-		out.ClientLink = cif.Link
-	}
-	families := []int{w.family}
-	if w.family == 0 {
-		families = []int{4, 6}
-	}
-	for _, f := range families {
-		if w.bind(&out, t, cif, sif, server, f) {
-			out.ClientSettings = overlay(d.global.settings, d.hosts[out.Client].settings, w.block.settings)
-			out.ServerSettings = overlay(d.global.settings, d.hosts[out.Server].settings, w.block.settings)
-			return out
-		}
-	}
-	r.Errorf(w.serverAt, "%s: %s cannot be reached from %s%s", path, w.server, w.client, familyWord(w.family))
-	return out
-}
-
-func familyWord(f int) string {
-	if f == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" over IPv%d", f)
-}
-
-// bind chooses the server's address in a family: the one on the client's own
-// link, or the first that the client reaches and that reaches the client.
-func (w *workloadDraft) bind(out *Workload, t *topology.Topology, cif, sif *topology.Interface, server *topology.Node, family int) bool {
-	source, link := netip.Addr{}, ""
-	if cif != nil {
-		a, ok := cif.Addr(family)
-		if !ok {
-			return false
-		}
-		source, link = a, cif.Link
-	}
-	ends := make([]*topology.Interface, 0, len(server.Interfaces)+1)
-	if i := server.Interface(link); i != nil {
-		ends = append(ends, i)
-	}
-	for k := range server.Interfaces {
-		ends = append(ends, &server.Interfaces[k])
-	}
-	for _, i := range ends {
-		if sif != nil && i.Link != sif.Link {
-			continue
-		}
-		a, ok := i.Addr(family)
-		if ok && t.Reaches(out.Client, link, a) && (!source.IsValid() || t.Reaches(server.Name, "", source)) {
-			out.ClientAddr, out.ServerAddr = source, a
-			return true
-		}
-	}
-	return false
-}
-
-// findEnd finds HOST or HOST.LINK.
-func findEnd(t *topology.Topology, s, path string, at Position, r *decode.Report) (*topology.Node, *topology.Interface) {
-	if s == "" {
-		return nil, nil
-	}
-	name, link, dot := strings.Cut(s, ".")
-	n := t.Node(name)
-	if n == nil || n.Kind != topology.Host {
-		r.Errorf(at, "%s: there is no host %q%s", path, name, decode.Suggest(name, hostNames(t)))
-		return nil, nil
-	}
-	if !dot {
-		return n, nil
-	}
-	i := n.Interface(link)
-	if i == nil {
-		var links []string
-		for _, i := range n.Interfaces {
-			links = append(links, i.Link)
-		}
-		r.Errorf(at, "%s: %s has no interface %q%s", path, name, link, decode.Suggest(link, links))
-		return nil, nil
-	}
-	return n, i
-}
-
-func hostNames(t *topology.Topology) (names []string) {
-	for _, n := range t.Nodes {
-		if n.Kind == topology.Host {
-			names = append(names, n.Name)
-		}
-	}
-	return names
 }
