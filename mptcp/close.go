@@ -290,10 +290,16 @@ func (c *Conn) lastSubflowEnded(now clock.Instant, sf *subflow) {
 	case sf.reason == "fin" || c.recv.finDone && c.writeEnded:
 		c.recv.finDone = true
 		c.finish(now, "fin")
+	case sf.reason == "timeout" && sf.tcp.Err() == tcp.ErrUnreachable:
+		c.fail(now, ErrUnreachable, "unreachable")
 	case sf.reason == "timeout":
 		c.fail(now, ErrTimedOut, "timeout")
+	case sf.reason == "icmp":
+		c.fail(now, ErrRefused, "refused")
 	case sf.reason == "rst" && !c.established && sf.active:
 		c.fail(now, ErrRefused, "refused")
+	case sf.reason == "rst" && sf.finSeen && !c.writeEnded: // in CLOSE-WAIT, as Linux's tcp_reset
+		c.fail(now, ErrPipe, "rst")
 	case sf.reason == "rst":
 		c.fail(now, ErrReset, "rst")
 	default:

@@ -28,7 +28,13 @@ func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
 	switch {
 	case seg.Flags&(wire.SYN|wire.ACK|wire.RST|wire.FIN) == wire.SYN:
 		s.inputSYN(now, seg)
-	case seg.Flags&wire.RST == 0:
+	case seg.Flags&wire.RST != 0:
+	case seg.Flags&wire.ACK == 0 && s.listener(seg.Dst) != nil:
+		// "Any other control or data-bearing segment (not containing SYN) must have an
+		// ACK and thus would have been discarded by the ACK processing in the second
+		// step" (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2).
+		s.drop(now, "no flags for a listener")
+	default:
 		s.reset(seg, nil)
 	}
 }

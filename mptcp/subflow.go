@@ -227,6 +227,11 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.TimedOut:
 		sf.gone = true
 		sf.end("timeout")
+	case tcp.ICMPError:
+		if sf.tcp.State() == tcp.StateClosed {
+			sf.gone = true
+			sf.end("icmp")
+		}
 	case tcp.Closed:
 		sf.gone = true
 		sf.end("fin")

@@ -22,7 +22,7 @@ A script runs over IPv4, over IPv4 with IPv6 sockets, and over IPv6; if its name
 ends in v4 or v6, over that alone. A folder stands for all *.pkt files below it.
 The exit status is 1 if a script fails.`,
 		Example: `  mptcplab drill mptcp/drill/testdata
-  mptcplab drill --tap --define N=1 mptcp/drill/testdata/tcp/nagle.pkt`,
+  mptcplab drill --tap --define N=1 mptcp/drill/testdata/tcp/nagle/nagle.pkt`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			words := make(map[string]string)

@@ -50,7 +50,7 @@ func (c *Conn) opError(op string, err error) error {
 // errno gives the stack's errors the face of a kernel's.
 func errno(err error) error {
 	for from, to := range map[error]syscall.Errno{
-		mptcp.ErrReset: syscall.ECONNRESET, mptcp.ErrRefused: syscall.ECONNREFUSED,
+		mptcp.ErrReset: syscall.ECONNRESET, mptcp.ErrPipe: syscall.EPIPE, mptcp.ErrRefused: syscall.ECONNREFUSED,
 		mptcp.ErrTimedOut: syscall.ETIMEDOUT, mptcp.ErrAborted: syscall.ECONNABORTED,
 		mptcp.ErrUnreachable: syscall.EHOSTUNREACH, mptcp.ErrAddrInUse: syscall.EADDRINUSE,
 		mptcp.ErrAddrNotAvail: syscall.EADDRNOTAVAIL, mptcp.ErrNotConnected: syscall.ENOTCONN,

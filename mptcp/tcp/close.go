@@ -68,7 +68,7 @@ func (c *Conn) gone(err error) {
 		c.timers.Stop(i)
 	}
 	c.flow.Established = false
-	c.owed = owed{rst: c.owed.rst, closed: c.owed.closed}
+	c.owed = owed{rst: c.owed.rst, stray: c.owed.stray, straySeq: c.owed.straySeq, closed: c.owed.closed}
 }
 
 // end ends the connection with event e (0: none) and Closed.
@@ -80,14 +80,12 @@ func (c *Conn) end(now clock.Instant, err error, e Event) {
 	if e != 0 {
 		c.upper.Event(now, e)
 	}
-	if !c.owed.rst {
-		c.sayClosed(now)
-	}
+	c.sayClosed(now)
 }
 
 // sayClosed tells the upper once that the connection can be dropped.
 func (c *Conn) sayClosed(now clock.Instant) {
-	if c.owed.closed || c.owed.rst {
+	if c.owed.closed || c.owed.rst || c.owed.stray {
 		return
 	}
 	c.owed.closed = true

@@ -154,7 +154,7 @@ func TestOrphan(t *testing.T) {
 	s.do(func() { s.c.Close(); s.c.Orphan() })
 	s.out("F. 1:1(0) ack 1")
 	s.in("P. 1:11(10) ack 2 win 65535")
-	s.out("R. 2:2(0) ack 1")
+	s.out("R 2:2(0)")
 	s.state(StateClosed)
 
 	// Who is no orphan waits.

@@ -11,6 +11,7 @@ import (
 const (
 	initialRTO    = time.Second            // RFC 6298, 2.1
 	fallbackRTO   = 3 * time.Second        // after a SYN was retransmitted and gave no sample: RFC 6298, 5.7
+	timeoutMin    = 2 * time.Millisecond   // TCP_TIMEOUT_MIN: two ticks
 	minATO        = 40 * time.Millisecond  // TCP_ATO_MIN and TCP_DELACK_MIN
 	maxATO        = 200 * time.Millisecond // TCP_DELACK_MAX; RFC 9293, 3.8.6.3 allows 500 ms
 	oowACKLimit   = 500 * time.Millisecond // tcp_invalid_ratelimit

@@ -118,6 +118,11 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 		// is set, if so drop the segment and return)"
 		if s.Flags&wire.RST == 0 {
 			c.owed.stray, c.owed.straySeq = true, s.Ack
+			if c.synRetransmits == 0 && c.timers.Armed(timerRTO) {
+				// Our RST may have ended what sent this: the SYN goes again at once, as
+				// in Linux (tcp_rcv_synsent_state_process).
+				c.timers.Set(timerRTO, now.Add(timeoutMin))
+			}
 		}
 		return
 	}

@@ -238,6 +238,9 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 		flags |= wire.FIN
 	} else {
 		want := min(r.end.Sub(start), r.mss)
+		if room := c.SndWndEnd().Sub(start); room > 0 {
+			want = min(want, room) // the peer has shrunk its window
+		}
 		planned, optLen, push := c.upper.Plan(start, want)
 		n = min(want, max(c.fullMSS()-optLen, 1))
 		if planned > 0 {

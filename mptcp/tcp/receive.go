@@ -21,8 +21,10 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 		return
 	}
 	if c.orphan && len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload))) {
-		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want.
-		c.abort(&ResetError{Text: "tcp: data after close"})
+		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want, with
+		// the RST that a segment to no connection gets (tcp_v4_send_reset).
+		c.owed.stray, c.owed.straySeq = true, s.Ack
+		c.end(now, &ResetError{Text: "tcp: data after close"}, 0)
 		return
 	}
 	before := c.rcvNxt

@@ -59,6 +59,7 @@ func (c *Conn) acceptable(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		// "If ... SEG.TSval < TS.Recent, ... treat the arriving segment as not
 		// acceptable: Send an acknowledgment in reply ... and drop the segment"
 		// (https://www.rfc-editor.org/rfc/rfc7323#section-5.3).
+		c.noteDuplicate(s, seq)
 		c.ackOutOfWindow(now, s)
 		return false
 	}
