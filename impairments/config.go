@@ -23,6 +23,8 @@ type Config struct {
 	Rate  uint64 // bit/s; 0: unlimited
 	Burst int    // bytes of a token bucket; 0: exact for each packet
 	Queue Queue  // what waits for the rate
+	AQM   AQM    // how it waits
+	ECN   bool   // AQM marks packets that allow it, instead of dropping them
 	// PathRTT is the longest round trip without queueing of the paths that use the
 	// link; the default queue is a bandwidth-delay product of it. 0: the link's own.
 	PathRTT time.Duration
@@ -39,6 +41,7 @@ type Chance struct{ P, Correlation float64 }
 type Loss struct {
 	Random   Chance
 	GE       *GilbertElliott
+	State    *FourState
 	Packets  []int // these packets of the direction, counted from 1
 	Segments []int // these TCP segments with payload, counted from 1
 }
@@ -46,6 +49,11 @@ type Loss struct {
 // GilbertElliott is the model of tc-netem(8): probabilities from 0 to 1. P: good
 // to bad, R: bad to good, LossBad (1-h), LossGood (1-k).
 type GilbertElliott struct{ P, R, LossBad, LossGood float64 }
+
+// FourState is the loss model "state" of tc-netem(8): probabilities from 0 to 1 to go
+// from one state to another. 1: good reception within a gap, 2: good reception within a
+// burst of losses, 3: losses within a burst, 4: a lone loss within a gap.
+type FourState struct{ P13, P31, P32, P23, P14 float64 }
 
 // Distribution is the distribution of the jitter.
 type Distribution uint8
@@ -58,9 +66,9 @@ const (
 	ParetoNormal
 )
 
-// Queue bounds what waits for the rate; tail drop. At most one field is set; all
-// zero is the default, one bandwidth-delay product of Config.PathRTT and at least
-// 20 packets of 1,500 bytes.
+// Queue bounds what waits for the rate. At most one field is set; all zero is the
+// default: one bandwidth-delay product of Config.PathRTT and at least 20 packets of
+// 1,500 bytes; with an AQM what tc gives it, and RED four of those products.
 type Queue struct {
 	Time    time.Duration
 	Packets int
@@ -75,5 +83,6 @@ const Overhead = 14
 type Stats struct {
 	Packets, Bytes                                                   uint64 // delivered, with Ethernet header
 	Lost, QueueDropped, Blackholed, Duplicated, Corrupted, Reordered uint64
-	QueueBytes                                                       int // waiting now
+	Marked                                                           uint64 // with ECN's CE
+	QueueBytes                                                       int    // waiting now
 }

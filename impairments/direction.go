@@ -19,10 +19,11 @@ const (
 	drawBit
 	drawReorder
 	drawDelay
+	drawAQM
 	numDraws
 )
 
-var drawNames = [numDraws]string{"duplicate", "loss", "state", "corrupt", "bit", "reorder", "delay"}
+var drawNames = [numDraws]string{"duplicate", "loss", "state", "corrupt", "bit", "reorder", "delay", "aqm"}
 
 // A direction is one direction of a wire, from the input to the queue.
 type direction struct {
@@ -34,15 +35,18 @@ type direction struct {
 	arrived  uint64              // packets so far: the number that draws go by
 	segments int                 // TCP segments with payload so far
 	bad      bool                // Gilbert-Elliott's state
+	state    int                 // FourState's, less 1
 	sinceGap int                 // packets delayed since the last one reordered
 	lastSend clock.Instant       // the latest time in the delay line, for InOrder
 	segment  wire.Segment        // scratch
 
 	duplicate, loss, corrupt, reorder correlated
 	ge                                struct{ p, r, good, bad uint64 }
+	four                              struct{ p13, p31, p32, p23, p14 uint64 }
 
 	line                 line
-	queue                fifo // those that wait for the rate
+	queue                discipline // those that wait for the rate
+	perturbation         uint64     // of the hash of flows
 	sending              int32
 	leaves               clock.Instant // when sending has left
 	ready                fifo          // those that have left
@@ -52,7 +56,8 @@ type direction struct {
 }
 
 func newDirection(seed uint64, name string, cfg Config, overhead int) direction {
-	d := direction{overhead: overhead, sending: none, leaves: clock.Never}
+	d := direction{overhead: overhead, sending: none, leaves: clock.Never, queue: newDiscipline(cfg.AQM), perturbation: Seed(seed, name+"/flows")}
+	d.cfg.AQM = cfg.AQM
 	for i, stage := range drawNames {
 		d.streams[0][i] = newStream(seed, name+"/"+stage)
 		d.streams[1][i] = newStream(seed, name+"/copy/"+stage)
@@ -82,7 +87,21 @@ func (d *direction) set(cfg Config) {
 		d.ge.p, d.ge.r = threshold(ge.P), threshold(ge.R)
 		d.ge.good, d.ge.bad = threshold(ge.LossGood), threshold(ge.LossBad)
 	}
+	if f := cfg.Loss.State; f != nil {
+		d.four.p13, d.four.p31, d.four.p32 = threshold(f.P13), threshold(f.P31), threshold(f.P32)
+		d.four.p23, d.four.p14 = threshold(f.P23), threshold(f.P14)
+	}
 	d.maxPackets, d.maxBytes = d.cfg.Bound()
+}
+
+// requeue moves what waits into a queue of another discipline.
+func (d *direction) requeue(s *store, now clock.Instant, kind AQM) {
+	old := d.queue
+	d.queue = newDiscipline(kind)
+	for id := old.take(); id != none; id = old.take() {
+		s.packets[id].queuedAt = now
+		d.queue.push(d, s, now, id)
+	}
 }
 
 // accept takes one packet through duplication and loss. A packet that is
@@ -115,6 +134,8 @@ func (d *direction) lost(m machine.Meta, data []byte) bool {
 	switch {
 	case l.GE != nil:
 		return d.lostGE(r)
+	case l.State != nil:
+		return d.lostState(r >> 32)
 	case len(l.Packets) > 0:
 		_, hit := slices.BinarySearch(l.Packets, int(d.arrived))
 		return hit
@@ -140,6 +161,39 @@ func (d *direction) lostGE(r uint64) bool {
 		d.bad = !d.bad
 	}
 	return r>>32 < loss
+}
+
+// lostState is a step of the chain of four states (loss_4state in sch_netem.c).
+func (d *direction) lostState(r uint64) bool {
+	f := &d.four
+	switch d.state {
+	case 0: // good, in a gap
+		switch {
+		case r < f.p14:
+			d.state = 3
+			return true
+		case r < f.p13+f.p14:
+			d.state = 2
+			return true
+		}
+	case 1: // good, in a burst
+		if r < f.p23 {
+			d.state = 2
+			return true
+		}
+	case 2: // losses of a burst
+		switch {
+		case r < f.p32:
+			d.state = 1
+		case r < f.p31+f.p32:
+			d.state = 0
+		default:
+			return true
+		}
+	case 3: // behind a lone loss
+		d.state = 0
+	}
+	return false
 }
 
 // carriesData reports whether a packet is a TCP segment with payload.
@@ -205,19 +259,24 @@ func (p *packet) complete() {
 
 // enqueue takes a packet from the delay line into the queue, if there is room. An
 // empty queue takes any packet.
-func (d *direction) enqueue(s *store) {
+func (d *direction) enqueue(s *store, now clock.Instant) {
 	id := d.line.pop()
-	n := len(s.packets[id].data) + d.overhead
-	full := d.maxPackets > 0 && d.queued >= d.maxPackets ||
-		d.maxBytes > 0 && d.stats.QueueBytes+n > d.maxBytes
-	if full && d.queued > 0 {
-		d.stats.QueueDropped++
-		s.drop(id)
-		return
-	}
+	n := d.size(s, id)
 	d.queued++
 	d.stats.QueueBytes += n
-	d.queue.push(id)
+	for d.full() && d.queued > 1 && d.queue.evict(d, s) {
+	}
+	if d.full() && d.queued > 1 {
+		d.discard(s, id)
+		return
+	}
+	s.packets[id].queuedAt = now
+	d.queue.push(d, s, now, id)
+}
+
+// full reports whether more is in the queue than its bound.
+func (d *direction) full() bool {
+	return d.maxPackets > 0 && d.queued > d.maxPackets || d.maxBytes > 0 && d.stats.QueueBytes > d.maxBytes
 }
 
 // flush loses everything inside.
@@ -226,9 +285,10 @@ func (d *direction) flush(s *store) {
 	for len(d.line.heap) > 0 {
 		s.drop(d.line.pop())
 	}
-	for d.queue.n > 0 {
-		s.drop(d.queue.pop())
+	for id := d.queue.take(); id != none; id = d.queue.take() {
+		s.drop(id)
 	}
+	d.queue = newDiscipline(d.cfg.AQM)
 	for d.ready.n > 0 {
 		s.drop(d.ready.pop())
 	}

@@ -33,8 +33,16 @@ func (c *Config) Bound() (packets, bytes int) {
 		return txQueueLen, 0
 	case c.Queue.Time > 0:
 		return 0, bytesIn(c.Rate, c.Queue.Time)
+	case c.AQM == CoDel || c.AQM == PIE:
+		return 1000, 0
+	case c.AQM == FQCoDel:
+		return 10240, 0
 	}
-	return 0, max(bytesIn(c.Rate, max(2*c.Delay, c.PathRTT)), leastQueue)
+	product := max(bytesIn(c.Rate, max(2*c.Delay, c.PathRTT)), leastQueue)
+	if c.AQM == RED {
+		product = min(product, math.MaxInt/4) * 4 // RED acts from a quarter of its queue on
+	}
+	return 0, product
 }
 
 // bytesIn returns how many bytes rate (bit/s) moves in d.

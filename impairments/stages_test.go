@@ -82,6 +82,41 @@ func TestCorrelatedLoss(t *testing.T) {
 
 // The chain of Gilbert and Elliott: time in the bad state is p/(p+r), bursts last
 // 1/r packets on average.
+// TestFourState: bursts as long and as frequent as the chain says, and lone losses.
+func TestFourState(t *testing.T) {
+	const n = 100_000
+	for _, tt := range []struct {
+		f           FourState
+		share, mean float64
+	}{
+		{FourState{P13: 0.01, P31: 0.2, P23: 1}, 0.01 / 0.21, 5}, // bursts of 1/P31, apart by 1/P13
+		{FourState{P14: 0.05, P23: 1}, 0.05 / 1.05, 1},           // each lone loss is followed by a packet that passes
+		// A burst is left for good with P31, and begins anew with P32 after one good packet.
+		{FourState{P13: 0.02, P31: 0.1, P32: 0.1, P23: 1}, 10. / (10 + 1 + 50), 5},
+	} {
+		r := newRig(t, 5, Config{Loss: Loss{State: &tt.f}})
+		bursts, lost, in := 0, 0, false
+		for range n {
+			before := r.w.Stats(0).Lost
+			r.send(0, 64)
+			gone := r.w.Stats(0).Lost > before
+			if gone {
+				lost++
+				if !in {
+					bursts++
+				}
+			}
+			in = gone
+		}
+		if share := float64(lost) / n; math.Abs(share-tt.share) > 0.1*tt.share {
+			t.Errorf("%+v: %.4f of all packets lost, want %.4f", tt.f, share, tt.share)
+		}
+		if mean := float64(lost) / float64(bursts); math.Abs(mean-tt.mean) > 0.08*tt.mean {
+			t.Errorf("%+v: bursts of %.2f packets, want %.2f", tt.f, mean, tt.mean)
+		}
+	}
+}
+
 func TestGilbertElliott(t *testing.T) {
 	const n = 100_000
 	ge := &GilbertElliott{P: 0.01, R: 0.2, LossBad: 1}

@@ -16,8 +16,9 @@ type store struct {
 }
 
 type packet struct {
-	meta machine.Meta
-	data []byte
+	meta     machine.Meta
+	data     []byte
+	queuedAt clock.Instant // when it began to wait for the rate
 }
 
 // put copies a packet into the store.

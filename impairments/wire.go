@@ -42,6 +42,9 @@ func (w *Wire) SetConfig(now clock.Instant, dir int, cfg Config) {
 	w.run(now)
 	d := &w.dirs[dir]
 	w.shaper(dir).change(now, &d.cfg, &cfg)
+	if cfg.AQM != d.cfg.AQM {
+		d.requeue(&w.store, now, cfg.AQM)
+	}
 	d.set(cfg)
 	if cfg.Blackhole {
 		d.flush(&w.store)
@@ -129,7 +132,7 @@ func (w *Wire) run(now clock.Instant) {
 		if leaves {
 			w.leave(d)
 		} else {
-			d.enqueue(&w.store)
+			d.enqueue(&w.store, at)
 		}
 		w.begin(dir, at)
 		if w.half {
@@ -168,19 +171,20 @@ func (w *Wire) leave(d *direction) {
 // begin starts the next transmission of direction dir at t, if it may.
 func (w *Wire) begin(dir int, t clock.Instant) {
 	d := &w.dirs[dir]
-	if d.queue.n == 0 || d.sending != none || d.gated {
+	if d.queue.waiting() == 0 || d.sending != none || d.gated {
 		return
 	}
 	if w.half {
 		other := &w.dirs[1-dir]
-		if other.sending != none || w.turn != dir && other.queue.n > 0 && !other.gated {
+		if other.sending != none || w.turn != dir && other.queue.waiting() > 0 && !other.gated {
 			return
 		}
 		w.turn = 1 - dir
 	}
-	d.sending = d.queue.pop()
-	n := len(w.store.packets[d.sending].data) + d.overhead
-	d.leaves = w.shaper(dir).leave(t, n, d.cfg.Rate, d.cfg.Burst)
+	if d.sending = d.queue.pop(d, &w.store, t); d.sending == none {
+		return // all that waited was dropped
+	}
+	d.leaves = w.shaper(dir).leave(t, d.size(&w.store, d.sending), d.cfg.Rate, d.cfg.Burst)
 }
 
 func (w *Wire) shaper(dir int) *shaper {

@@ -241,7 +241,10 @@ func TestWireContract(t *testing.T) {
 		Duplicate: Chance{P: 0.1}, Loss: Loss{Random: Chance{P: 0.1}}, Corrupt: Chance{P: 0.1}, Reorder: Chance{P: 0.1},
 		Delay: 10 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 5_000_000, Queue: Queue{Packets: 20},
 	}
-	for name, half := range map[string]bool{"full duplex": false, "half duplex": true} {
+	for i, name := range []string{"full duplex", "half duplex", "fq_codel", "pie", "red", "codel"} {
+		half := i == 1
+		cfg := cfg
+		cfg.AQM = []AQM{DropTail, DropTail, FQCoDel, PIE, RED, CoDel}[i]
 		build := func() machine.Machine {
 			w := NewWire(1, "contract", [2]Config{cfg, cfg}, Overhead)
 			w.SetHalfDuplex(half)

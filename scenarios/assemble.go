@@ -56,7 +56,7 @@ func (x *experiment) assemble() result.Run {
 		for d, direction := range [2]string{"uplink", "downlink"} {
 			if st, ok := x.d.linkStats(name, d); ok {
 				r.Links = append(r.Links, result.Link{Name: name, Direction: direction, Bytes: st.Bytes, Packets: st.Packets,
-					Dropped: st.Lost + st.QueueDropped + st.Blackholed})
+					Dropped: st.Lost + st.QueueDropped + st.Blackholed, Marked: st.Marked})
 			}
 		}
 	}

@@ -40,9 +40,9 @@ type linkSnapshot struct {
 }
 
 type linkCounters struct {
-	bytes, packets, dropped uint64
-	queue                   int
-	known                   bool
+	bytes, packets, dropped, marked uint64
+	queue                           int
+	known                           bool
 }
 
 // samples are the snapshots that expectations need: at the edges of their
@@ -115,7 +115,7 @@ func (x *experiment) snapshot(at clock.Instant) snapshot {
 		l := linkSnapshot{name: x.run.Topology.Links[i].Name}
 		for d := range l.stats {
 			st, ok := x.d.linkStats(l.name, d)
-			l.stats[d] = linkCounters{st.Bytes, st.Packets, st.Lost + st.QueueDropped + st.Blackholed, st.QueueBytes, ok}
+			l.stats[d] = linkCounters{st.Bytes, st.Packets, st.Lost + st.QueueDropped + st.Blackholed, st.Marked, st.QueueBytes, ok}
 		}
 		s.links = append(s.links, l)
 	}

@@ -419,6 +419,8 @@ func (m measured) link(name, direction, word string, w expect.Window) (expect.Va
 		return expect.Num(float64(b.packets - a.packets)), nil
 	case "dropped":
 		return expect.Num(float64(b.dropped - a.dropped)), nil
+	case "marked":
+		return expect.Num(float64(b.marked - a.marked)), nil
 	case "rate":
 		return perSecond(8*float64(b.bytes-a.bytes), length)
 	case "queue.p95":

@@ -12,16 +12,19 @@ import (
 type Change struct {
 	set     []func(*impairments.Config)
 	inOrder *bool
+	ecn     *bool
 }
 
 // Empty reports whether the change changes nothing.
-func (c Change) Empty() bool { return len(c.set) == 0 && c.inOrder == nil }
+func (c Change) Empty() bool { return len(c.set) == 0 && c.inOrder == nil && c.ecn == nil }
 
 // Behaviour is how one direction of a link behaves, with what was said about
-// in_order: without a word, jitter keeps order if there is a rate, as netem's does.
+// in_order and ecn: without a word, jitter keeps order if there is a rate, as netem's
+// does, and fq_codel marks, as tc's does.
 type Behaviour struct {
 	config  impairments.Config
 	inOrder *bool
+	ecn     *bool
 }
 
 // Apply makes a change.
@@ -32,14 +35,21 @@ func (b *Behaviour) Apply(c Change) {
 	if c.inOrder != nil {
 		b.inOrder = c.inOrder
 	}
+	if c.ecn != nil {
+		b.ecn = c.ecn
+	}
 }
 
-// Config returns the behaviour with in_order decided.
+// Config returns the behaviour with in_order and ecn decided.
 func (b *Behaviour) Config() impairments.Config {
 	c := b.config
 	c.InOrder = c.Jitter > 0 && c.Rate > 0
 	if b.inOrder != nil {
 		c.InOrder = *b.inOrder
+	}
+	c.ECN = c.AQM == impairments.FQCoDel
+	if b.ecn != nil {
+		c.ECN = *b.ecn
 	}
 	return c
 }
@@ -53,6 +63,12 @@ func (b *Behaviour) Check() string {
 		return "queue and limit exclude each other: limit counts the packets in the delay line, too"
 	case queue && c.Rate == 0:
 		return "a queue waits for the rate; give rate as well"
+	case c.AQM != impairments.DropTail && c.Rate == 0:
+		return "an aqm manages what waits for the rate; give rate as well"
+	case c.AQM != impairments.DropTail && c.Limit != 0:
+		return "aqm and limit exclude each other: netem's limit is a plain queue; give queue instead"
+	case b.ecn != nil && *b.ecn && c.AQM == impairments.DropTail:
+		return "ecn is how an aqm marks; give aqm as well"
 	case c.Burst != 0 && c.Rate == 0:
 		return "burst is that of a token bucket; give rate as well"
 	case c.Reorder.P > 0 && c.Delay == 0:
@@ -62,6 +78,11 @@ func (b *Behaviour) Check() string {
 	}
 	return ""
 }
+
+var disciplines = []string{"droptail", "codel", "fq_codel", "pie", "red"}
+
+// AQMName returns tc's word for a.
+func AQMName(a impairments.AQM) string { return disciplines[a] }
 
 var distributions = []string{"uniform", "normal", "pareto", "paretonormal"}
 
@@ -118,8 +139,17 @@ func ImpairKeys(m *decode.Map) Change {
 		v := hole
 		add(func(i *impairments.Config) { i.Blackhole = v })
 	}
-	m.Reserved("aqm", "codel, fq_codel, pie or red", decode.Anything)
-	m.Reserved("ecn", "the queue marks instead of dropping", decode.Anything)
+	if decode.Get(m, "aqm", decode.EnumType(disciplines), &word, "how packets wait for the rate, with tc's parameters; default droptail") {
+		for k, w := range disciplines {
+			if w == word {
+				add(func(i *impairments.Config) { i.AQM = impairments.AQM(k) })
+			}
+		}
+	}
+	var ecn bool
+	if decode.Get(m, "ecn", decode.BoolType, &ecn, "the aqm marks what is ECN-capable instead of dropping it; default: fq_codel does, as tc's") {
+		c.ecn = &ecn
+	}
 	m.Reserved("slot", "netem's slots", decode.Anything)
 	m.Reserved("trace", "a rate that follows a file", decode.Anything)
 	return c
@@ -216,7 +246,7 @@ func lossKey(m *decode.Map, c *Change) {
 		decode.Get(m, "random", decode.ProbabilityType, &l.Random.P, "probability")
 		decode.Get(m, "correlation", decode.ProbabilityType, &l.Random.Correlation, "with the draw before, as netem's")
 		m.Object("gemodel", "Gilbert-Elliott, with tc-netem's words and defaults", func(m *decode.Map) { l.GE = gilbertElliott(m) })
-		m.Reserved("state", "netem's four-state Markov model", decode.Anything)
+		m.Object("state", "four-state Markov model, with tc-netem's words and defaults", func(m *decode.Map) { l.State = fourState(m) })
 		decode.GetList(m, "packets", decode.IntType(1, math.MaxInt32), &l.Packets, "these packets of the direction, counted from 1")
 		decode.GetList(m, "segments", decode.IntType(1, math.MaxInt32), &l.Segments, "these TCP segments with payload, counted from 1")
 		if m.Describing() {
@@ -229,7 +259,7 @@ func lossKey(m *decode.Map, c *Change) {
 			}
 		}
 		if models != 1 {
-			m.Errorf("takes exactly one of random, gemodel, packets, segments")
+			m.Errorf("takes exactly one of random, gemodel, state, packets, segments")
 		} else if m.Has("correlation") && !m.Has("random") {
 			m.Errorf("correlation goes with random")
 		}
@@ -237,7 +267,7 @@ func lossKey(m *decode.Map, c *Change) {
 	schema := func() *decode.Schema {
 		return decode.OneOf(append(decode.ProbabilityType.Schema.AnyOf[:3:3], decode.Describe(block))...)
 	}
-	m.Key("loss", "packets lost: 0.1%, or {random: 1%, correlation: 25%}, {gemodel: {...}}, {packets: [3, 7]}, {segments: [3]}", schema, func(n *decode.Node, path string) {
+	m.Key("loss", "packets lost: 0.1%, or {random: 1%, correlation: 25%}, {gemodel: {...}}, {state: {...}}, {packets: [3, 7]}, {segments: [3]}", schema, func(n *decode.Node, path string) {
 		if n.Kind == decode.Dict {
 			decode.Object(m.Report(), n, n.At, path, block)
 		} else if p, ok := decode.ProbabilityType.Read(m.Report(), n, path); ok {
@@ -245,6 +275,20 @@ func lossKey(m *decode.Map, c *Change) {
 		}
 		c.set = append(c.set, func(i *impairments.Config) { i.Loss = l })
 	})
+}
+
+// fourState reads "loss state p13 [ p31 [ p32 [ p23 [ p14 ]]]]" with the defaults of
+// tc-netem(8): p31 = 1-p13, p32 = 0, p23 = 1, p14 = 0.
+func fourState(m *decode.Map) *impairments.FourState {
+	f := &impairments.FourState{P23: 1}
+	decode.Get(m, "p13", decode.ProbabilityType, &f.P13, "from good reception to losses in a burst")
+	m.Require("p13")
+	f.P31 = 1 - f.P13
+	decode.Get(m, "p31", decode.ProbabilityType, &f.P31, "from the losses of a burst to good reception; default 100% - p13")
+	decode.Get(m, "p32", decode.ProbabilityType, &f.P32, "from the losses of a burst to good reception in the burst; default 0%")
+	decode.Get(m, "p23", decode.ProbabilityType, &f.P23, "and back; default 100%")
+	decode.Get(m, "p14", decode.ProbabilityType, &f.P14, "from good reception to a lone loss; default 0%")
+	return f
 }
 
 // gilbertElliott reads "gemodel p [ r [ 1-h [ 1-k ]]]" with the defaults of

@@ -51,6 +51,12 @@ func ImpairWords(c impairments.Config) string {
 	if q := queueWords(c.Queue); q != "" {
 		add("queue %s", q)
 	}
+	if c.AQM != impairments.DropTail {
+		add("%s", AQMName(c.AQM))
+		if c.ECN {
+			add("ecn")
+		}
+	}
 	if c.Limit > 0 {
 		add("limit %s", decode.FormatPackets(c.Limit))
 	}
@@ -69,6 +75,9 @@ func lossWords(l impairments.Loss) string {
 	case l.GE != nil:
 		p := decode.FormatProbability
 		return fmt.Sprintf("gemodel p %s r %s 1-h %s 1-k %s", p(l.GE.P), p(l.GE.R), p(l.GE.LossBad), p(l.GE.LossGood))
+	case l.State != nil:
+		p, s := decode.FormatProbability, l.State
+		return fmt.Sprintf("state p13 %s p31 %s p32 %s p23 %s p14 %s", p(s.P13), p(s.P31), p(s.P32), p(s.P23), p(s.P14))
 	case len(l.Packets) > 0:
 		return "packets " + numbers(l.Packets)
 	case len(l.Segments) > 0:

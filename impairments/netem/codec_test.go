@@ -120,7 +120,7 @@ func everything() []Options {
 		&Netem{Limit: math.MaxUint32, Latency: 300 * time.Second, Jitter: time.Second, DelayCorrelation: 0.25},
 		&Netem{Latency: 1, Jitter: 1, Loss: impairments.Chance{P: 1, Correlation: 1}},
 		&Netem{GE: &impairments.GilbertElliott{P: 0.01, R: 0.3, LossBad: 1, LossGood: 0}},
-		&Netem{FourState: &FourState{P13: 0.1, P31: 0.2, P32: 0.3, P23: 0.4, P14: 0.5}},
+		&Netem{FourState: &impairments.FourState{P13: 0.1, P31: 0.2, P32: 0.3, P23: 0.4, P14: 0.5}},
 		&Netem{Duplicate: impairments.Chance{P: 0.1, Correlation: 0.2}, Corrupt: impairments.Chance{P: 0.3, Correlation: 0.4},
 			Reorder: impairments.Chance{P: 0.5, Correlation: 0.6}, Gap: 7},
 		&Netem{Rate: 8}, &Netem{Rate: 34_359_738_352}, &Netem{Rate: 34_359_738_360}, &Netem{Rate: 400_000_000_000},

@@ -160,7 +160,7 @@ func (n *Netem) lossModel(kind int, v []byte) error {
 		n.GE = &impairments.GilbertElliott{P: word(0), R: word(1),
 			LossBad: chance(math.MaxUint32 - native.Uint32(v[8:])), LossGood: word(3)}
 	case kind == netemLossGI && len(v) >= 20:
-		n.FourState = &FourState{P13: word(0), P31: word(1), P32: word(2), P14: word(3), P23: word(4)}
+		n.FourState = &impairments.FourState{P13: word(0), P31: word(1), P32: word(2), P14: word(3), P23: word(4)}
 	case kind == netemLossGE, kind == netemLossGI:
 		return fmt.Errorf("%w (netem loss model %d)", errShort, kind)
 	}

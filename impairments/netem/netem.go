@@ -77,7 +77,7 @@ type Netem struct {
 	Distribution     impairments.Distribution // the kernel never tells
 	Loss             impairments.Chance       // without GE and FourState
 	GE               *impairments.GilbertElliott
-	FourState        *FourState
+	FourState        *impairments.FourState
 	Duplicate        impairments.Chance
 	Corrupt          impairments.Chance
 	Reorder          impairments.Chance
@@ -93,9 +93,6 @@ type Netem struct {
 	resetTable bool // a table from before must give way to the uniform distribution
 	hole       bool // what is queued is lost as well
 }
-
-// FourState is the loss model "state" of tc-netem(8), with its chances from 0 to 1.
-type FourState struct{ P13, P31, P32, P23, P14 float64 }
 
 // Slot is netem's slotting, see tc-netem(8).
 type Slot struct {

@@ -43,6 +43,7 @@ func Plan(cfg impairments.Config, mtu int, seed uint64) ([]Qdisc, error) {
 		Distribution: cfg.Distribution,
 		Loss:         cfg.Loss.Random,
 		GE:           cfg.Loss.GE,
+		FourState:    cfg.Loss.State,
 		Duplicate:    cfg.Duplicate,
 		Corrupt:      cfg.Corrupt,
 		Reorder:      cfg.Reorder,
@@ -153,6 +154,8 @@ func check(cfg *impairments.Config, mtu int) error {
 		return inexpressible("losing packets by their number (packets %v)", loss.Packets)
 	case len(loss.Segments) > 0:
 		return inexpressible("losing TCP segments by their number (segments %v)", loss.Segments)
+	case cfg.AQM != impairments.DropTail:
+		return inexpressible("an AQM: only the built-in queue has codel, fq_codel, pie and red")
 	case loss.GE != nil && loss.Random.P > 0:
 		return inexpressible("random loss and Gilbert-Elliott loss at once")
 	case cfg.Reorder.P > 0 && cfg.Delay == 0:
@@ -178,6 +181,11 @@ func checkChances(cfg *impairments.Config) error {
 	if ge := cfg.Loss.GE; ge != nil {
 		chances = append(chances, named{"gemodel", impairments.Chance{P: ge.P, Correlation: ge.R}},
 			named{"gemodel", impairments.Chance{P: ge.LossBad, Correlation: ge.LossGood}})
+	}
+	if st := cfg.Loss.State; st != nil {
+		for _, p := range []float64{st.P13, st.P31, st.P32, st.P23, st.P14} {
+			chances = append(chances, named{"loss state", impairments.Chance{P: p}})
+		}
 	}
 	for _, n := range chances {
 		for _, v := range []float64{n.c.P, n.c.Correlation} {

@@ -95,6 +95,7 @@ var linkEntries = []entry{
 	{"bytes", decode.Size, true, false, false},
 	{"packets", decode.Number, true, false, false},
 	{"dropped", decode.Number, true, false, false},
+	{"marked", decode.Number, true, false, false},
 	{"queue.p95", decode.Size, true, true, false},
 	{"rate", decode.Rate, true, true, false},
 }

@@ -163,6 +163,7 @@ type Link struct {
 	Bytes     uint64 `json:"bytes"`
 	Packets   uint64 `json:"packets"`
 	Dropped   uint64 `json:"dropped"`
+	Marked    uint64 `json:"marked"` // with ECN's CE, by an AQM
 }
 
 // Expect is one judged expectation.

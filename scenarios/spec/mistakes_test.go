@@ -64,7 +64,7 @@ func TestMistakes(t *testing.T) {
 		{"no percent sign", "delay: 30ms", "loss: 0.1", "9:41", []string{"percent sign"}},
 		{"queue without rate", "delay: 30ms", "queue: 100ms", "9:5", []string{"give rate as well"}},
 		{"queue and limit", "delay: 15ms", "queue: 100ms, limit: 20", "8:5", []string{"exclude each other"}},
-		{"not built", "delay: 30ms", "aqm: codel", "9:40", []string{"known, not built yet"}},
+		{"not built", "delay: 30ms", "slot: 5ms", "9:41", []string{"known, not built yet"}},
 		{"name too long", "lte:  {ends", "longer-than-fifteen: {ends", "9:5", []string{"19 characters", "at most 15"}},
 		{"name", "lte:  {ends", "LTE: {ends", "9:5", []string{`"LTE" is no name`}},
 		{"reserved name", "lte:  {ends", "lo: {ends", "9:5", []string{"no name for an interface"}},
