@@ -37,8 +37,13 @@ func (c *Conn) Probe() {
 // (https://www.rfc-editor.org/rfc/rfc5681#section-4.2).
 func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, hadGap, fin bool) {
 	inOrder := c.rcvNxt != before
-	if inOrder {
+	if inOrder && len(s.Payload) > 0 {
 		c.adaptATO(now, len(s.Payload))
+	}
+	if fin && inOrder && c.state == StateEstablished && c.ato != 0 {
+		// The application's last words or its own FIN may take the ACK along (tcp_fin
+		// enters pingpong mode).
+		c.pingpong, fin = true, false
 	}
 	switch {
 	case !inOrder || hadGap || fin || c.owed.numDSACK > 0:
