@@ -276,7 +276,7 @@ func (c *Conn) endSubflow(now clock.Instant, sf *subflow) {
 	c.requeue(sf)
 	c.ended = append(c.ended, sf.info(now))
 	sf.trace(now, trace.Event{Kind: trace.SubflowClosed, Text: sf.reason, Local: sf.local, Remote: sf.remote})
-	c.tellSubflow(now, pm.SubClosed, sf)
+	c.tellClosed(now, sf)
 	if !c.done && (c.streaming() || !c.established) {
 		c.lastSubflowEnded(now, sf)
 	}

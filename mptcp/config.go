@@ -36,9 +36,12 @@ type Config struct {
 // HostConfig is what a scenario says about a host's stack.
 type HostConfig struct {
 	Default     Config
-	PathManager string // kernel (default), fullmesh
+	PathManager string // kernel (default), fullmesh, ndiffports, single-path, userspace
 	Endpoints   []pm.Endpoint
 	Limits      pm.Limits
+
+	SubflowsPerPair int           // fullmesh, ndiffports: 0 is 1
+	BringUp         time.Duration // single-path: how long the next path takes to come up
 }
 
 // Link is one of a host's interfaces as its stack sees it.

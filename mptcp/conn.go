@@ -31,6 +31,7 @@ type Conn struct {
 	listener *Listener // who has not accepted it yet
 	ordinal  uint32
 	server   bool
+	v4only   bool // an IPv4 socket: no IPv6 subflow
 	laddr    netip.AddrPort
 	raddr    netip.AddrPort
 
@@ -90,9 +91,12 @@ type keys struct {
 }
 
 // Dial begins a connection to raddr. laddr may be zero, or have port 0: the
-// stack chooses then. cfg nil is the host's default.
+// stack chooses then. An IPv4-mapped address asks for an IPv6 socket, which may have
+// subflows of both families. cfg nil is the host's default.
 func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort) (*Conn, error) {
 	s.now = now
+	v4only := raddr.Addr().Is4()
+	laddr, raddr = netip.AddrPortFrom(laddr.Addr().Unmap(), laddr.Port()), netip.AddrPortFrom(raddr.Addr().Unmap(), raddr.Port())
 	conf := s.resolve(cfg)
 	if err := conf.check(); err != nil {
 		return nil, err
@@ -102,6 +106,7 @@ func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort
 		return nil, err
 	}
 	c := s.newConn(now, conf, laddr, raddr)
+	c.v4only = v4only
 	if !conf.PlainTCP {
 		c.speech = offered
 		s.newKey(c)
@@ -117,6 +122,9 @@ func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort
 func (s *Stack) pickLocal(laddr, raddr netip.AddrPort) (netip.AddrPort, error) {
 	if !raddr.IsValid() || raddr.Port() == 0 || raddr.Addr().IsUnspecified() {
 		return laddr, ErrInvalid
+	}
+	if raddr.Addr().IsMulticast() {
+		return laddr, ErrUnreachable
 	}
 	a := laddr.Addr()
 	if !a.IsValid() || a.IsUnspecified() {
@@ -334,6 +342,10 @@ func (s *Stack) resolve(cfg *Config) Config {
 	c.SYNRetriesBeforeTCPFallback = or(c.SYNRetriesBeforeTCPFallback, 2)
 	c.SendBufferMax = or(c.SendBufferMax, 4<<20)
 	c.RecvBufferMax = or(c.RecvBufferMax, 6<<20)
+	if s.env.Host.PathManager == "single-path" && c.TCP.KeepaliveIdle == 0 {
+		// Nothing else tells a receiver that its only path went silent.
+		c.TCP.KeepaliveIdle, c.TCP.KeepaliveInterval, c.TCP.KeepaliveProbes = time.Second, time.Second, 3
+	}
 	c.TCP.MaxWindow = or(c.TCP.MaxWindow, or(c.RecvBuffer, c.RecvBufferMax))
 	return c
 }

@@ -39,6 +39,7 @@ type Counters struct {
 	MPTcpExtDuplicateData           uint64 // arrivals of data that was there
 	MPTcpExtAddAddr                 uint64 // ADD_ADDR received with the right HMAC, without echoes
 	MPTcpExtAddAddrTx               uint64 // ADD_ADDR sent
+	MPTcpExtAddAddrTxDrop           uint64 // ADD_ADDR given up: no room
 	MPTcpExtEchoAdd                 uint64 // echoes received
 	MPTcpExtEchoAddTx               uint64 // echoes sent
 	MPTcpExtEchoAddTxDrop           uint64 // echoes given up
@@ -106,6 +107,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtDuplicateData", c.MPTcpExtDuplicateData)
 	f("MPTcpExtAddAddr", c.MPTcpExtAddAddr)
 	f("MPTcpExtAddAddrTx", c.MPTcpExtAddAddrTx)
+	f("MPTcpExtAddAddrTxDrop", c.MPTcpExtAddAddrTxDrop)
 	f("MPTcpExtEchoAdd", c.MPTcpExtEchoAdd)
 	f("MPTcpExtEchoAddTx", c.MPTcpExtEchoAddTx)
 	f("MPTcpExtEchoAddTxDrop", c.MPTcpExtEchoAddTxDrop)

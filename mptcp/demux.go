@@ -68,6 +68,15 @@ func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment) {
 		s.reset(seg, nil)
 		return
 	}
+	if l.joinsOnly {
+		// As Linux (subflow_reset_req_endp): such a port is for joins alone.
+		if seg.Options.Has&wire.HasMPCapable != 0 {
+			s.counters.MPTcpExtMPCapableSYNRX++
+		}
+		s.counters.MPTcpExtMPCapableEndpAttempt++
+		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
+		return
+	}
 	l.open(now, seg)
 }
 

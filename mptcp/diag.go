@@ -158,7 +158,7 @@ func (c *Conn) MPTCPInfo(now clock.Instant) MPTCPInfo {
 	k := s.pm.Tally(c.token)
 	in := MPTCPInfo{
 		Subflows: k.Subflows, AddAddrSignal: k.AddAddrSignal, AddAddrAccepted: k.AddAddrAccepted, LocalAddrUsed: k.LocalAddrUsed,
-		SubflowsMax: s.pm.Limits().Subflows, AddAddrAcceptedMax: s.pm.Limits().AddAddrAccepted,
+		SubflowsMax: s.endpoints.Limits().Subflows, AddAddrAcceptedMax: s.endpoints.Limits().AddAddrAccepted,
 		Token: c.token, CsumEnabled: c.checksum, Retransmits: c.rtxTries,
 		WriteSeq: uint64(c.sndBase) + c.send.end, SndUna: uint64(c.sndBase) + c.send.una, RcvNxt: uint64(c.dataAck()),
 		BytesRetrans: c.stats.reinjected, BytesSent: c.stats.sent, BytesReceived: c.recv.nxt, BytesAcked: c.stats.acked,
@@ -169,7 +169,7 @@ func (c *Conn) MPTCPInfo(now clock.Instant) MPTCPInfo {
 	if c.speech == multipath {
 		in.Flags |= InfoRemoteKeyReceived
 	}
-	for _, e := range s.pm.Endpoints() {
+	for _, e := range s.endpoints.Endpoints() {
 		if e.Flags&pm.Signal != 0 {
 			in.AddAddrSignalMax++
 		}

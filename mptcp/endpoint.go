@@ -1,33 +1,83 @@
 package mptcp
 
 import (
+	"net/netip"
+
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
 )
 
 // AddEndpoint adds an endpoint (ip mptcp endpoint add) and returns its id. Live
-// connections use it.
+// connections use it; with a port it is listened on for their joins.
 func (s *Stack) AddEndpoint(now clock.Instant, e pm.Endpoint) (id uint8, err error) {
 	s.now = now
-	id, err = s.pm.AddEndpoint(e)
+	s.runPM(now) // what was decided before comes first
+	var l *Listener
+	if e.Port != 0 && pm.CheckEndpoint(e) == nil {
+		if l, err = s.listenEndpoint(now, netip.AddrPortFrom(e.Addr.Unmap(), e.Port)); err != nil {
+			return 0, err
+		}
+	}
+	if id, err = s.endpoints.AddEndpoint(e); err != nil && l != nil {
+		l.Close()
+	}
 	s.runPM(now)
 	return id, err
+}
+
+// listenEndpoint makes the listener of a signalled port: it takes joins only.
+func (s *Stack) listenEndpoint(now clock.Instant, a netip.AddrPort) (*Listener, error) {
+	l, err := s.Listen(&Config{}, a)
+	if err == nil {
+		l.joinsOnly = true
+	}
+	return l, err
+}
+
+// closeEndpoints closes the listeners whose endpoint is gone.
+func (s *Stack) closeEndpoints(old []pm.Endpoint) {
+	for _, e := range old {
+		l := s.listeners[netip.AddrPortFrom(e.Addr, e.Port)]
+		if e.Port == 0 || l == nil || !l.joinsOnly {
+			continue
+		}
+		gone := true
+		for _, have := range s.endpoints.Endpoints() {
+			gone = gone && have != e
+		}
+		if gone {
+			l.Close()
+		}
+	}
 }
 
 // DeleteEndpoint deletes an endpoint (ip mptcp endpoint delete id): live
 // connections close the subflows from it and send REMOVE_ADDR.
 func (s *Stack) DeleteEndpoint(now clock.Instant, id uint8) error {
 	s.now = now
-	err := s.pm.DeleteEndpoint(id)
+	s.runPM(now)
+	old := s.endpoints.Endpoints()
+	err := s.endpoints.DeleteEndpoint(now, id)
+	s.closeEndpoints(old)
 	s.runPM(now)
 	return err
+}
+
+// RemoveID0 withdraws the address by which connections began, whose id is 0 in each
+// (ip mptcp endpoint delete id 0 ADDRESS): their initial subflows are closed.
+func (s *Stack) RemoveID0(now clock.Instant, a netip.Addr) {
+	s.now = now
+	s.runPM(now)
+	s.endpoints.RemoveID0(now, a)
+	s.runPM(now)
 }
 
 // ChangeEndpoint sets the flags of an endpoint (ip mptcp endpoint change id): of
 // those Backup and Fullmesh can change, and live connections follow.
 func (s *Stack) ChangeEndpoint(now clock.Instant, id uint8, flags pm.EndpointFlags) error {
 	s.now = now
-	err := s.pm.ChangeEndpoint(id, flags)
+	s.runPM(now)
+	err := s.endpoints.ChangeEndpoint(id, flags)
 	s.runPM(now)
 	return err
 }
@@ -35,88 +85,72 @@ func (s *Stack) ChangeEndpoint(now clock.Instant, id uint8, flags pm.EndpointFla
 // FlushEndpoints deletes all endpoints (ip mptcp endpoint flush).
 func (s *Stack) FlushEndpoints(now clock.Instant) {
 	s.now = now
-	s.pm.FlushEndpoints()
+	s.runPM(now)
+	old := s.endpoints.Endpoints()
+	s.endpoints.FlushEndpoints(now)
+	s.closeEndpoints(old)
 	s.runPM(now)
 }
 
 // SetLimits sets the limits (ip mptcp limits set).
-func (s *Stack) SetLimits(l pm.Limits) { s.pm.SetLimits(l) }
+func (s *Stack) SetLimits(l pm.Limits) error { return s.endpoints.SetLimits(l) }
 
 // Endpoints returns the endpoints in the order of their ids.
-func (s *Stack) Endpoints() []pm.Endpoint { return s.pm.Endpoints() }
+func (s *Stack) Endpoints() []pm.Endpoint { return s.endpoints.Endpoints() }
 
-// tellPM hands an event to the path manager; its answer is fetched by runPM.
-func (s *Stack) tellPM(now clock.Instant, e pm.Event) {
-	// An error means an event of a connection that the manager does not know
-	// (any more): there is nobody to tell.
-	_ = s.pm.Handle(now, e)
+// The commands of the userspace path manager name a connection by our token. They
+// return pm.EINVAL if that is another one's.
+
+// Announce sends ADD_ADDR for e on one connection.
+func (s *Stack) Announce(now clock.Instant, token uint32, e pm.Endpoint) error {
+	return s.command(now, func(u *pm.Userspace) error { return u.Announce(token, e) })
 }
 
-func (c *Conn) tellPM(now clock.Instant, e pm.Event) {
-	if c.token == 0 {
-		return
+// Remove sends REMOVE_ADDR for an address id of one connection.
+func (s *Stack) Remove(now clock.Instant, token uint32, id uint8) error {
+	return s.command(now, func(u *pm.Userspace) error { return u.Remove(token, id) })
+}
+
+// CreateSubflow opens a subflow of a connection, from an address with its id to an
+// address of the peer.
+func (s *Stack) CreateSubflow(now clock.Instant, token uint32, local pm.Endpoint, remote netip.AddrPort) error {
+	return s.command(now, func(u *pm.Userspace) error {
+		err := u.CreateSubflow(token, local, remote)
+		if err != nil {
+			return err
+		}
+		if err = s.runPM(now); err != nil {
+			u.Forget(token, netip.AddrPortFrom(local.Addr.Unmap(), local.Port))
+		}
+		return err
+	})
+}
+
+// DestroySubflow closes a subflow of a connection.
+func (s *Stack) DestroySubflow(now clock.Instant, token uint32, local, remote netip.AddrPort) error {
+	return s.command(now, func(u *pm.Userspace) error { return u.DestroySubflow(token, local, remote) })
+}
+
+// SetFlags tells the peer by MP_PRIO whether a subflow is for backup.
+func (s *Stack) SetFlags(now clock.Instant, token uint32, local, remote netip.AddrPort, flags pm.EndpointFlags) error {
+	return s.command(now, func(u *pm.Userspace) error { return u.SetFlags(token, local, remote, flags) })
+}
+
+// Addrs lists the addresses that commands gave a connection.
+func (s *Stack) Addrs(token uint32) ([]pm.Endpoint, error) {
+	if s.user == nil {
+		return nil, pm.EINVAL
 	}
-	e.Token = c.token
-	c.stack.tellPM(now, e)
-	c.again = true
+	return s.user.Addrs(token)
 }
 
-// tellSubflow tells the path manager of a subflow.
-func (c *Conn) tellSubflow(now clock.Instant, kind pm.EventKind, sf *subflow) {
-	c.tellPM(now, pm.Event{Kind: kind, Path: sf.id, Local: sf.local, Remote: sf.remote,
-		LocalID: sf.localID, RemoteID: sf.remoteID, Backup: sf.backup, ServerSide: c.server})
-}
-
-func (c *Conn) tellEstablished(now clock.Instant, sf *subflow) {
-	if sf.join {
-		c.tellSubflow(now, pm.SubEstablished, sf)
+func (s *Stack) command(now clock.Instant, f func(u *pm.Userspace) error) error {
+	s.now = now
+	if s.user == nil {
+		return pm.EINVAL // the connection is the in-kernel manager's
 	}
-}
-
-// runPM carries out what the path manager wants.
-func (s *Stack) runPM(now clock.Instant) {
-	for {
-		a, ok := s.pm.Next()
-		if !ok {
-			return
-		}
-		if c := s.tokens[a.Token]; c != nil {
-			c.act(now, &a)
-			s.touch(c)
-		}
-	}
-}
-
-// act carries out one action on the connection.
-func (c *Conn) act(now clock.Instant, a *pm.Action) {
-	switch a.Kind {
-	case pm.Announce:
-		c.announce(a.LocalID, a.Local)
-	case pm.Remove:
-		c.withdraw(a.LocalID)
-	case pm.SubflowCreate:
-		if err := c.startJoin(now, a.Local, a.Remote, a.RemoteID, a.Backup); err != nil {
-			c.tellPM(now, pm.Event{Kind: pm.SubClosed, Path: -1, Local: a.Local, Remote: a.Remote,
-				LocalID: a.LocalID, RemoteID: a.RemoteID, Err: 1})
-		}
-	case pm.SubflowDestroy:
-		if sf := c.byOrdinal(a.Path); sf != nil && !sf.over {
-			c.stack.counters.MPTcpExtRmSubflow++
-			sf.retire("endpoint removed")
-		}
-	case pm.SetBackup:
-		if sf := c.byOrdinal(a.Path); sf != nil {
-			sf.setBackup(now, a.Backup)
-		}
-	}
-	c.again = true
-}
-
-func (c *Conn) byOrdinal(path int) *subflow {
-	for _, sf := range c.subflows {
-		if sf.id == path {
-			return sf
-		}
-	}
-	return nil
+	s.runPM(now)
+	err := f(s.user)
+	s.runPM(now)
+	return err
 }

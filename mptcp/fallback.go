@@ -87,7 +87,7 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 		}
 	}
 	if !early {
-		c.tellPM(now, pm.Event{Kind: pm.ConnClosed, Path: -1})
+		c.tellPM(now, pm.Event{Kind: pm.Fallen, Path: -1})
 	}
 	c.streamClose()
 	c.again = true

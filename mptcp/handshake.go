@@ -127,6 +127,7 @@ func (c *Conn) learnKey(now clock.Instant, key uint64) {
 	c.rcvBase = wire.IDSN(key).Add(1)
 	c.ackSaid, c.edgeSaid = c.rcvBase, c.recv.edge // as the handshake implies
 	c.speech = multipath
+	c.tellConn(now, pm.Created)
 	c.trace(now, trace.Event{Kind: trace.MPTCPEstablished, Path: -1, A: c.localKey, B: key,
 		C: uint64(c.sndBase - 1), D: uint64(c.rcvBase - 1)})
 }
@@ -179,8 +180,7 @@ func (c *Conn) confirm(now clock.Instant) {
 	}
 	c.confirmed = true
 	c.again = true
-	c.tellPM(now, pm.Event{Kind: pm.Established, Path: 0, Local: c.laddr, Remote: c.raddr,
-		ServerSide: c.server, DenyJoinID0: c.denyJoin})
+	c.tellConn(now, pm.Established)
 }
 
 // becomeEstablished is the end of the first subflow's handshake.

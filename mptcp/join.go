@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/wire"
 )
 
@@ -29,14 +30,23 @@ func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
 		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
 		return
 	}
-	if len(c.subflows) >= maxSubflows {
+	id, err := c.localID(seg.Dst)
+	if len(c.subflows) >= maxSubflows || err != nil {
 		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstResources})
 		return
 	}
+	if c.otherPort(seg.Dst) {
+		if !c.signals.announces(seg.Dst) {
+			s.counters.MPTcpExtMismatchPortSynRx++
+			s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
+			return
+		}
+		s.counters.MPTcpExtMPJoinPortSynRx++
+	}
 	sf := c.newSubflow(seg.Dst, seg.Src)
-	sf.localID = c.localID(seg.Dst.Addr())
+	sf.localID = id
 	sf.remoteID = o.AddrID
-	sf.backup = s.pm.Backup(seg.Dst.Addr())
+	sf.backup = s.pm.Backup(c.token, seg.Dst)
 	sf.peerBackup = o.Backup
 	sf.remoteNonce = o.Nonce
 	sf.localNonce = c.nonce()
@@ -44,16 +54,24 @@ func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
 	s.touch(c)
 }
 
-// startJoin opens a subflow from local (port 0: any) to remote.
-func (c *Conn) startJoin(now clock.Instant, local, remote netip.AddrPort, remoteID uint8, backup bool) error {
+// otherPort reports whether a is at another port than the connection began at: it
+// takes joins there if it has announced that.
+func (c *Conn) otherPort(a netip.AddrPort) bool { return a.Port() != c.laddr.Port() }
+
+// startJoin opens a subflow as the path manager wants.
+func (c *Conn) startJoin(now clock.Instant, a *pm.Action) (*subflow, error) {
 	s := c.stack
 	if c.speech != multipath || !c.confirmed || c.err != nil {
-		return ErrNotConnected
+		return nil, ErrNotConnected
 	}
 	if len(c.subflows) >= maxSubflows {
-		return ErrAddrInUse
+		return nil, ErrAddrInUse
 	}
-	local, err := s.pickLocal(local, remote)
+	id := a.LocalID
+	local, err := s.pickLocal(a.Local, a.Remote)
+	if err == nil && !a.Local.IsValid() {
+		id, err = c.localID(local)
+	}
 	if err != nil {
 		switch err {
 		case ErrAddrNotAvail, ErrAddrInUse:
@@ -61,34 +79,23 @@ func (c *Conn) startJoin(now clock.Instant, local, remote netip.AddrPort, remote
 		default:
 			s.counters.MPTcpExtMPJoinSynTxConnectErr++
 		}
-		return err
+		return nil, err
 	}
-	sf := c.newSubflow(local, remote)
+	sf := c.newSubflow(local, a.Remote)
 	sf.requested = true
-	sf.localID = c.localID(local.Addr())
-	sf.remoteID = remoteID
-	sf.backup = backup
+	sf.localID = id
+	sf.remoteID = a.RemoteID
+	sf.backup = a.Backup
 	sf.localNonce = c.nonce()
 	s.counters.MPTcpExtMPJoinSynTx++
 	sf.connect(now)
 	s.touch(c)
-	return nil
+	return sf, nil
 }
 
 func (c *Conn) nonce() uint32 {
 	c.nextDraw++
 	return uint32(c.stack.draw("nonce", c.ordinal, c.nextDraw))
-}
-
-// localID returns the address id of one of our addresses: "The Address IDs of the
-// subflow used in the initial SYN exchange of the first subflow in the connection
-// are implicit and have the value zero."
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
-func (c *Conn) localID(a netip.Addr) uint8 {
-	if a == c.laddr.Addr() {
-		return 0
-	}
-	return c.stack.pm.ID(a)
 }
 
 // joinSYNOptions adds MP_JOIN to SYN or SYN/ACK.
@@ -118,6 +125,9 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in SYN/ACK")
 	}
 	c.stack.counters.MPTcpExtMPJoinSynAckRx++
+	if sf.remote.Port() != c.raddr.Port() {
+		c.stack.counters.MPTcpExtMPJoinPortSynAckRx++
+	}
 	if o.Backup {
 		c.stack.counters.MPTcpExtMPJoinSynAckBackupRx++
 	}
@@ -146,9 +156,17 @@ func (sf *subflow) handleJoinACK(now clock.Instant, s *wire.Segment) error {
 		c.stack.counters.MPTcpExtMPJoinAckHMacFailure++
 		return sf.resetError(wire.RstMPTCP, "wrong HMAC in third ACK")
 	}
+	other := c.otherPort(sf.local)
+	if other && !c.signals.announces(sf.local) {
+		c.stack.counters.MPTcpExtMismatchPortAckRx++
+		return sf.resetError(wire.RstProhibited, "port not announced any more")
+	}
 	if c.err != nil || !c.stack.pm.Accept(c.token) {
 		c.stack.counters.MPTcpExtMPJoinRejected++
 		return sf.resetError(wire.RstProhibited, "limit of subflows")
+	}
+	if other {
+		c.stack.counters.MPTcpExtMPJoinPortAckRx++
 	}
 	sf.requested = true
 	c.stack.counters.MPTcpExtMPJoinAckRx++

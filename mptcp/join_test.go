@@ -3,6 +3,7 @@ package mptcp
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -495,34 +496,96 @@ func TestAddAddrIPv6(t *testing.T) {
 	}
 }
 
-// GEN-02: no more than two ACKs in a row that only carry addresses, until the peer
-// speaks or a retransmission timeout has passed.
-func TestManyAddresses(t *testing.T) {
+// many is a connection of a host that announces seven addresses.
+func many(t *testing.T) (p *peer, x *side, key uint64) {
 	host := scriptHost
 	for i := range 7 {
-		host.Endpoints = append(host.Endpoints, pm.Endpoint{Addr: addr("10.0.9.1"), Flags: pm.Signal})
-		host.Endpoints[i].Addr = netip.AddrFrom4([4]byte{10, 0, 9, byte(i)})
+		host.Endpoints = append(host.Endpoints, pm.Endpoint{Addr: netip.AddrFrom4([4]byte{10, 0, 9, byte(i)}), Flags: pm.Signal})
 	}
-	p := newPeer(t, host)
-	x, _, key := p.accepted(wire.CapSHA256)
-	announced := func() (n int) {
+	p = newPeer(t, host)
+	x, _, key = p.accepted(wire.CapSHA256)
+	return p, x, key
+}
+
+// announced takes what was sent and returns the ids of the ADD_ADDRs.
+func (p *peer) announced() (ids []uint8) {
+	for p.drain(); len(p.out) > 0; {
+		if s := p.next(); s.Options.Has&wire.HasAddAddr != 0 {
+			ids = append(ids, s.Options.AddAddr.ID)
+		}
+	}
+	return ids
+}
+
+// Addresses are announced one at a time: the next one follows the echo, or the third
+// repetition, after one, two and four times the timeout.
+func TestOneAddressAtATime(t *testing.T) {
+	p, x, key := many(t)
+	expect := func(when string, want ...uint8) {
+		t.Helper()
+		if got := p.announced(); !slices.Equal(got, want) {
+			t.Errorf("%s: announced %v, want %v", when, got, want)
+		}
+	}
+	expect("established", 1)
+	x.put(wire.ACK, wire.Options{Has: wire.HasAddAddr, AddAddr: wire.AddAddr{Echo: true, ID: 1, Addr: addr("10.0.9.0")}}, "")
+	expect("echoed", 2)
+	rto := p.s.Conns()[0].subflows[0].tcp.RTO()
+	for n, after := range []time.Duration{rto, 2 * rto, 4 * rto} {
+		p.wait(after - time.Millisecond)
+		expect("early")
+		p.wait(time.Millisecond)
+		if n < 2 {
+			expect("repeated", 2)
+			x.put(wire.ACK, dataAck(key, 0), "") // else GEN-02 holds it back
+		}
+	}
+	expect("repeated three times", 2, 3)
+	p.expectCounters(map[string]uint64{"AddAddrTx": 6, "EchoAdd": 1})
+}
+
+// GEN-02: no more than two ACKs in a row that only carry addresses, until the peer
+// speaks or a retransmission timeout has passed.
+func TestManyRemovals(t *testing.T) {
+	p, x, key := many(t)
+	for id := range uint8(7) {
+		p.announced()
+		x.put(wire.ACK, wire.Options{Has: wire.HasAddAddr, AddAddr: wire.AddAddr{Echo: true, ID: id + 1, Addr: netip.AddrFrom4([4]byte{10, 0, 9, id})}}, "")
+	}
+	p.flush()
+	removed := func() (ids []int) {
 		for p.drain(); len(p.out) > 0; {
-			if s := p.next(); s.Options.Has&wire.HasAddAddr != 0 {
-				n++
+			if s := p.next(); s.Options.Has&wire.HasRemoveAddr != 0 {
+				ids = append(ids, s.Options.RemoveAddr.Num)
 			}
 		}
-		return n
+		return ids
 	}
-	if n := announced(); n != 2 {
-		t.Errorf("%d in a row", n)
+	for id := range uint8(4) {
+		if err := p.s.DeleteEndpoint(p.now, id+1); err != nil {
+			t.Fatal(err)
+		}
+		p.drain()
+	}
+	if n := removed(); !slices.Equal(n, []int{1, 1}) {
+		t.Errorf("%v in a row", n)
 	}
 	x.put(wire.ACK, dataAck(key, 0), "")
-	if n := announced(); n != 2 {
-		t.Errorf("%d after the peer spoke", n)
+	if n := removed(); !slices.Equal(n, []int{2}) {
+		t.Errorf("%v after the peer spoke", n)
+	}
+	for id := range uint8(3) {
+		if err := p.s.DeleteEndpoint(p.now, id+5); err != nil {
+			t.Fatal(err)
+		}
+		p.drain()
+	}
+	if n := removed(); !slices.Equal(n, []int{1}) {
+		t.Errorf("%v more in a row", n)
 	}
 	p.wait(900 * time.Millisecond)
-	if n := announced(); n != 3 {
-		t.Errorf("%d after timeouts", n)
+	if n := removed(); !slices.Equal(n, []int{2}) {
+		t.Errorf("%v after a timeout", n)
 	}
 }
 

@@ -6,19 +6,21 @@ import (
 
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/sched"
 	"mptcplab/mptcp/wire"
 )
 
 // Listener accepts connections at one address and port.
 type Listener struct {
-	stack   *Stack
-	addr    netip.AddrPort
-	cfg     Config
-	backlog queue[*Conn] // the handshake is done, not accepted yet
-	src     source
-	closed  bool
-	half    int // connections whose handshake is not done
+	stack     *Stack
+	addr      netip.AddrPort
+	cfg       Config
+	backlog   queue[*Conn] // the handshake is done, not accepted yet
+	src       source
+	closed    bool
+	joinsOnly bool // of an endpoint: nobody accepts connections from it
+	half      int  // connections whose handshake is not done
 }
 
 // Listen accepts connections at laddr, whose address may be unspecified (0.0.0.0
@@ -40,6 +42,9 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 	}
 	l.src.ready.Listener = l
 	s.listeners[laddr] = l
+	if !l.cfg.PlainTCP {
+		s.tellPM(s.now, pm.Event{Kind: pm.ListenerCreated, Path: -1, Local: laddr})
+	}
 	s.listening = append(s.listening, l)
 	return l, nil
 }
@@ -77,6 +82,7 @@ func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
 	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
 	c.listener = l
 	c.server = true
+	c.v4only = l.addr.Addr().Is4()
 	c.negotiateSYN(seg)
 	sf := c.newSubflow(seg.Dst, seg.Src)
 	c.trace(now, evConnCreated(c))
@@ -117,6 +123,9 @@ func (l *Listener) Close() {
 	}
 	l.closed = true
 	delete(l.stack.listeners, l.addr)
+	if !l.cfg.PlainTCP {
+		l.stack.tellPM(l.stack.now, pm.Event{Kind: pm.ListenerClosed, Path: -1, Local: l.addr})
+	}
 	l.stack.listening = slices.DeleteFunc(l.stack.listening, func(o *Listener) bool { return o == l })
 	for _, c := range l.stack.conns {
 		if c.listener == l && !c.done {

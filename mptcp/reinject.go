@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
 )
@@ -72,7 +73,13 @@ func (sf *subflow) rtoExpired(now clock.Instant) {
 	sf.rtos++
 	rto, backoff := sf.tcp.ExpiredRTO()
 	sf.trace(now, trace.Event{Kind: trace.RTOExpired, A: uint64(rto), B: uint64(backoff), C: uint64(sf.tcp.SRTT())})
-	if c.speech != multipath || sf.stage != open || !c.others(sf) {
+	if c.speech != multipath || sf.stage != open {
+		return
+	}
+	if sf.rtos == c.cfg.StaleLossCount {
+		c.tellSubflow(now, pm.SubStale, sf)
+	}
+	if !c.others(sf) {
 		return
 	}
 	c.requeue(sf)

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
@@ -30,7 +31,7 @@ type announcement struct {
 	state  signalState
 	echoed bool
 	tries  int
-	at     clock.Instant // repeat then
+	at     clock.Instant // repeat then, unless it was echoed
 }
 
 // maxAnnounce is how often an ADD_ADDR without echo is repeated (Linux:
@@ -88,9 +89,38 @@ func (s *signals) waiting() bool {
 }
 
 // announce begins to send ADD_ADDR.
-func (c *Conn) announce(id uint8, addr netip.AddrPort) {
-	c.signals.announced = append(c.signals.announced, announcement{id: id, addr: addr, state: signalWanted})
+func (c *Conn) announce(now clock.Instant, id uint8, addr netip.AddrPort) {
+	c.signals.announced = append(c.signals.announced, announcement{id: id, addr: addr, state: signalWanted, at: c.repeatAt(now, 0)})
 	c.again = true
+}
+
+// repeatAt is when an ADD_ADDR is repeated after so many tries: "an implementation
+// MAY retransmit" it, and Linux does after the longest RTO of the subflows, doubled
+// each time, and never later than add_addr_timeout says.
+func (c *Conn) repeatAt(now clock.Instant, tries int) clock.Instant {
+	if c.cfg.AddAddrTimeout < 0 {
+		return clock.Never
+	}
+	var longest time.Duration
+	for _, sf := range c.subflows {
+		if sf.stage == open && !sf.stale {
+			longest = max(longest, sf.tcp.RTO())
+		}
+	}
+	if longest == 0 || longest > c.cfg.AddAddrTimeout {
+		longest = c.cfg.AddAddrTimeout
+	}
+	return now.Add(longest << tries)
+}
+
+// announces reports whether a, with its port, is announced.
+func (s *signals) announces(a netip.AddrPort) bool {
+	for i := range s.announced {
+		if s.announced[i].addr == a {
+			return true
+		}
+	}
+	return false
 }
 
 // withdraw sends REMOVE_ADDR and forgets the announcement.
@@ -124,6 +154,10 @@ func (c *Conn) signalWork(now clock.Instant) {
 		if a.state == signalSent && !a.echoed && a.tries < maxAnnounce && a.at <= now {
 			a.state = signalWanted
 			a.tries++
+			a.at = c.repeatAt(now, a.tries)
+			if a.tries == maxAnnounce {
+				c.tellPM(now, pm.Event{Kind: pm.AnnounceRepeated, Path: -1, Local: a.addr, LocalID: a.id})
+			}
 		}
 	}
 	if c.signals.waiting() {
@@ -252,17 +286,17 @@ func (c *Conn) addressOption(now clock.Instant, sf *subflow, o *wire.Options, le
 		opt := wire.AddAddr{ID: a.id, Addr: a.addr.Addr(), Port: a.addr.Port(),
 			HMAC: wire.AddAddrHMAC(c.localKey, c.remoteKey, a.id, a.addr.Addr(), a.addr.Port())}
 		if fits(opt.Len(), true) {
-			a.state, a.at = signalSent, clock.Never
-			if c.cfg.AddAddrTimeout > 0 {
-				a.at = now.Add(c.cfg.AddAddrTimeout)
-			}
+			a.state = signalSent
+			c.tellPM(now, pm.Event{Kind: pm.AnnounceSent, Path: -1, Local: a.addr, LocalID: a.id})
 			o.Has |= wire.HasAddAddr
 			o.AddAddr = opt
 			c.stack.counters.MPTcpExtAddAddrTx++
 			sf.trace(now, trace.Event{Kind: trace.AddAddrSent, Remote: a.addr, A: uint64(a.id)})
 		} else if opt.Len() > room {
-			// IPv6 with port never fits beside timestamps; Linux leaves those out.
+			// IPv6 with port never fits beside timestamps.
 			a.state, a.tries = signalSent, maxAnnounce
+			c.stack.counters.MPTcpExtAddAddrTxDrop++
+			c.tellPM(now, pm.Event{Kind: pm.AnnounceSent, Path: -1, Local: a.addr, LocalID: a.id})
 			c.stack.drop(now, "no room for ADD_ADDR")
 		}
 		return
@@ -308,6 +342,10 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	}
 	c.stack.counters.MPTcpExtAddAddr++
 	sf.trace(now, trace.Event{Kind: trace.AddAddrReceived, Remote: addr, A: uint64(a.ID)})
+	if c.stack.user != nil && !c.stack.user.Attended {
+		c.stack.counters.MPTcpExtAddAddrDrop++ // there is no daemon
+		return
+	}
 	if c.signals.echoes.len() < 8 {
 		c.signals.echoes.push(wire.AddAddr{Echo: true, ID: a.ID, Addr: a.Addr, Port: a.Port})
 	} else {
@@ -317,11 +355,7 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	if !c.signals.learn(a.ID, addr) {
 		return
 	}
-	target := addr
-	if a.Port == 0 {
-		target = netip.AddrPortFrom(a.Addr, sf.remote.Port())
-	}
-	c.tellPM(now, pm.Event{Kind: pm.Announced, Path: sf.id, Local: c.laddr, Remote: target, RemoteID: a.ID})
+	c.tellPM(now, pm.Event{Kind: pm.Announced, Path: sf.id, Local: c.laddr, Remote: addr, RemoteID: a.ID})
 }
 
 // validAddr reports whether an ADD_ADDR is the peer's.
@@ -329,12 +363,12 @@ func (c *Conn) validAddr(a *wire.AddAddr) bool {
 	return a.HMAC == wire.AddAddrHMAC(c.remoteKey, c.localKey, a.ID, a.Addr, a.Port)
 }
 
-// learn remembers an address of the peer; false: it is known, or its id belongs
-// to another one, which would have to be removed first.
+// learn remembers an address of the peer; false: its id belongs to another one,
+// which would have to be removed first. What is announced again may be tried again.
 func (s *signals) learn(id uint8, addr netip.AddrPort) bool {
 	for _, k := range s.known {
-		if k.id == id && (k.addr == addr || k.addr.Addr() != addr.Addr()) {
-			return false
+		if k.id == id {
+			return k.addr == addr
 		}
 	}
 	if len(s.known) >= 256 {

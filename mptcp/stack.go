@@ -13,10 +13,13 @@ import (
 // Stack is the MPTCP and TCP stack of one host, a machine.Machine on whole IP
 // packets.
 type Stack struct {
-	env      Env
-	links    []linkState
-	pm       *pm.Kernel
-	counters Counters
+	env       Env
+	links     []linkState
+	pm        pm.Manager
+	counters  Counters
+	endpoints *pm.Kernel    // which is pm, unless user is
+	user      *pm.Userspace // nil: another path manager
+	monitor   func(now clock.Instant, e pm.Event)
 
 	flows     map[flowKey]*subflow // never ranged over
 	listeners map[netip.AddrPort]*Listener
@@ -66,14 +69,16 @@ func New(env Env) *Stack {
 		listeners: make(map[netip.AddrPort]*Listener),
 		tokens:    make(map[uint32]*Conn),
 	}
-	manager, err := pm.New(env.Host.PathManager, env.Host.Endpoints, env.Host.Limits)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	s.pm = manager
+	s.setManager(&env.Host)
 	for i := range env.Links {
 		s.links = append(s.links, linkState{Link: normalLink(env.Links[i])})
 		s.linkEvents(0, i, s.links[i].Up)
+	}
+	for _, e := range s.endpoints.Endpoints() {
+		if e.Port != 0 {
+			// An address that is not ours can still be announced.
+			_, _ = s.listenEndpoint(0, netip.AddrPortFrom(e.Addr, e.Port))
+		}
 	}
 	return s
 }

@@ -424,7 +424,7 @@ func (d *netnsDriver) flushEndpoints(name string) error {
 }
 
 func (d *netnsDriver) setLimits(name string, l pm.Limits) error {
-	return d.onHost(name, func(h *stackHost, _ clock.Instant) error { h.node.Stack.SetLimits(l); return nil },
+	return d.onHost(name, func(h *stackHost, _ clock.Instant) error { return h.node.Stack.SetLimits(l) },
 		func() error { return d.lab.SetLimits(name, l) })
 }
 

@@ -238,8 +238,7 @@ func (d *virtualDriver) flushEndpoints(host string) error {
 
 func (d *virtualDriver) setLimits(host string, l pm.Limits) error {
 	return d.onStack(host, func(h *stackHost, _ clock.Instant) error {
-		h.node.Stack.SetLimits(l)
-		return nil
+		return h.node.Stack.SetLimits(l)
 	})
 }
 

@@ -8,20 +8,25 @@ type Tally struct {
 	LocalAddrUsed   int // endpoints from which subflows were opened
 }
 
-// Tally returns the counts of a connection; zero if it is not known (yet).
+// Tally implements Manager.
 func (k *Kernel) Tally(token uint32) Tally {
 	c := k.byToken[token]
 	if c == nil {
 		return Tally{}
 	}
-	t := Tally{Subflows: c.extra, AddAddrAccepted: c.addAccepted}
-	for i := range k.endpoints {
-		e := &k.endpoints[i]
-		if c.announced[e.ID] {
-			t.AddAddrSignal++
-		}
-		if e.Flags&Subflow != 0 && c.used[e.ID] && e.ID != c.mpcID {
-			t.LocalAddrUsed++
+	return Tally{Subflows: c.extra, AddAddrSignal: len(c.announced), AddAddrAccepted: c.accepted, LocalAddrUsed: c.localUsed}
+}
+
+// Tally implements Manager.
+func (u *Userspace) Tally(token uint32) Tally {
+	c := u.conns[token]
+	if c == nil {
+		return Tally{}
+	}
+	t := Tally{AddAddrSignal: len(c.announced), LocalAddrUsed: len(c.addrs)}
+	for i := range c.subflows {
+		if c.subflows[i].join {
+			t.Subflows++
 		}
 	}
 	return t

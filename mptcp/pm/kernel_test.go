@@ -45,7 +45,7 @@ func expect(t *testing.T, k *Kernel, want ...string) {
 
 func manager(t *testing.T, name string, l Limits, es ...Endpoint) *Kernel {
 	t.Helper()
-	k, err := New(name, es, l)
+	k, err := NewKernel(Config{Name: name, Endpoints: es, Limits: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,15 +55,26 @@ func manager(t *testing.T, name string, l Limits, es ...Endpoint) *Kernel {
 // open tells of an established connection from 10.0.1.1 to 10.0.9.1:80.
 func open(k *Kernel, server bool) {
 	e := Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), ServerSide: server}
-	_ = k.Handle(0, e)
+	k.Handle(0, e)
 }
 
 func tell(t *testing.T, k *Kernel, e Event) {
 	t.Helper()
 	e.Token = 1
-	if err := k.Handle(0, e); err != nil {
-		t.Fatal(err)
-	}
+	k.Handle(0, e)
+}
+
+// begun tells that the subflow under way between two addresses has begun.
+func begun(t *testing.T, k *Kernel, path int, local, remote string, localID uint8) {
+	t.Helper()
+	tell(t, k, Event{Kind: SubBegun, Path: path, Local: ap(local), Remote: ap(remote), LocalID: localID})
+}
+
+// up tells that a subflow of ours has begun and is established.
+func up(t *testing.T, k *Kernel, path int, local, remote string, localID, remoteID uint8) {
+	t.Helper()
+	begun(t, k, path, local, remote, localID)
+	tell(t, k, Event{Kind: SubEstablished, Path: path, Local: ap(local), Remote: ap(remote), LocalID: localID, RemoteID: remoteID})
 }
 
 var (
@@ -100,7 +111,7 @@ func TestSubflowEndpoints(t *testing.T) {
 
 func TestDenyJoinID0(t *testing.T) {
 	k := manager(t, "", Limits{Subflows: 8, AddAddrAccepted: 8}, second)
-	_ = k.Handle(0, Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), DenyJoinID0: true})
+	k.Handle(0, Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), DenyJoinID0: true})
 	expect(t, k)
 	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
 	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
@@ -113,6 +124,7 @@ func TestAnnouncedAddresses(t *testing.T) {
 	expect(t, k)
 	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
 	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+	begun(t, k, 1, "10.0.1.1:2000", "10.0.9.2:80", 0)
 	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.3:80"), RemoteID: 8}) // add_addr_accepted
 	expect(t, k)
 	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.1.1:2000"), Remote: ap("10.0.9.2:80"), RemoteID: 7})
@@ -135,22 +147,22 @@ func TestFullmeshEndpoint(t *testing.T) {
 func TestFullmeshManager(t *testing.T) {
 	k := manager(t, "fullmesh", Limits{})
 	for _, a := range []string{"10.0.1.1", "10.0.2.1"} {
-		_ = k.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
+		k.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
 	}
 	open(k, false)
 	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
 	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:80"), RemoteID: 7})
 	expect(t, k, "join 10.0.1.1 id 0 to 10.0.9.2:80 id 7", "join 10.0.2.1 id 2 to 10.0.9.2:80 id 7")
-	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 2})
-	_ = k.Handle(0, Event{Kind: LinkDown, Local: ap("10.0.2.1:0")})
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	k.Handle(0, Event{Kind: LinkDown, Local: ap("10.0.2.1:0")})
 	expect(t, k, "remove id 2", "destroy 1")
 	tell(t, k, Event{Kind: SubClosed, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80")})
-	_ = k.Handle(0, Event{Kind: LinkUp, Local: ap("10.0.2.1:0")})
+	k.Handle(0, Event{Kind: LinkUp, Local: ap("10.0.2.1:0")})
 	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
 
 	server := manager(t, "fullmesh", Limits{})
 	for _, a := range []string{"10.0.1.1", "10.0.2.1"} {
-		_ = server.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
+		server.Handle(0, Event{Kind: LinkUp, Local: netip.AddrPortFrom(ad(a), 0)})
 	}
 	open(server, true)
 	expect(t, server, "announce 10.0.2.1 id 2")
@@ -176,50 +188,102 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// The numbers that Linux's commands give, and what live connections do.
 func TestEndpointCommands(t *testing.T) {
 	k := manager(t, "", Limits{Subflows: 8})
 	open(k, false)
+	fails := func(e Endpoint, want Errno) {
+		t.Helper()
+		if _, err := k.AddEndpoint(e); err != want {
+			t.Errorf("%+v: %v, want %v", e, err, want)
+		}
+	}
 	id, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.2.1"), Flags: Subflow})
 	if id != 1 || err != nil {
 		t.Fatal(id, err)
 	}
 	expect(t, k, "join 10.0.2.1 id 1 to 10.0.9.1:80 id 0")
-	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.2.1"), Flags: Signal}); err != ErrExists {
-		t.Error(err)
-	}
-	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, ID: 1}); err != ErrExists {
-		t.Error(err)
-	}
-	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, Port: 5}); err != ErrInvalid {
-		t.Error(err)
-	}
-	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 1})
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 1, 0)
+	fails(Endpoint{Addr: ad("10.0.2.1"), Flags: Signal}, EEXIST)
+	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, ID: 1}, EBUSY)
+	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, Port: 5}, EINVAL)
+	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Signal | Fullmesh}, EINVAL)
+	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Implicit}, EINVAL)
+	fails(Endpoint{Flags: Subflow}, EINVAL)
 	if err := k.ChangeEndpoint(1, Subflow|Backup); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, k, "backup 1 true")
-	if err := k.ChangeEndpoint(9, 0); err != ErrMissing {
+	if err := k.ChangeEndpoint(9, 0); err != EINVAL {
 		t.Error(err)
 	}
-	if err := k.DeleteEndpoint(1); err != nil {
+	if err := k.DeleteEndpoint(0, 1); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, k, "remove id 1", "destroy 1")
-	if err := k.DeleteEndpoint(1); err != ErrMissing {
+	if err := k.DeleteEndpoint(0, 1); err != EINVAL {
 		t.Error(err)
 	}
-	if id := k.ID(ad("10.0.7.1")); id != 1 || k.ID(ad("10.0.7.1")) != 1 {
-		t.Error("implicit endpoint", id)
-	}
-	if id, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.7.1"), Flags: Subflow}); id != 1 || err != nil {
-		t.Error("an implicit endpoint does not become a real one:", id, err)
-	}
-	k.FlushEndpoints()
-	if len(k.Endpoints()) != 0 {
-		t.Error(k.Endpoints())
-	}
-	if _, err := New("best", nil, Limits{}); err != ErrUnknown {
+	if err := k.SetLimits(Limits{Subflows: 9}); err != EINVAL {
 		t.Error(err)
+	}
+	if _, err := NewKernel(Config{Name: "best"}); err != ENOENT {
+		t.Error(err)
+	}
+}
+
+// An address without endpoint that a join came to is an implicit endpoint, which a
+// real one may replace: it keeps the id, and no other may be asked for.
+func TestImplicitEndpoint(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 8})
+	for range 2 {
+		if id, err := k.LocalID(1, ap("10.0.7.1:80")); id != 1 || err != nil {
+			t.Error(id, err)
+		}
+	}
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.7.1"), Flags: Subflow, ID: 33}); err != EINVAL {
+		t.Error(err)
+	}
+	if err := k.ChangeEndpoint(1, Fullmesh); err != EINVAL {
+		t.Error(err)
+	}
+	if id, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.7.1"), Flags: Signal}); id != 1 || err != nil {
+		t.Error(id, err)
+	}
+	if e := k.Endpoints(); len(e) != 1 || e[0].Flags != Signal {
+		t.Error(e)
+	}
+}
+
+// pm_netlink.sh: ids count on from the last one and wrap to the lowest free one, and
+// there are eight endpoints at most.
+func TestEndpointIDs(t *testing.T) {
+	for _, v := range []struct{ forced, want []uint8 }{
+		{[]uint8{0, 0, 100, 0, 254, 0, 0, 0}, []uint8{1, 2, 100, 101, 254, 255, 3, 4}},
+		{[]uint8{254, 253, 0, 0, 0, 0, 0, 0}, []uint8{254, 253, 255, 1, 2, 3, 4, 5}},
+	} {
+		k := manager(t, "", Limits{})
+		add := func(i int, id uint8) (uint8, error) {
+			return k.AddEndpoint(Endpoint{Addr: netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), ID: id})
+		}
+		var got []uint8
+		for i, id := range v.forced {
+			id, err := add(i+1, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, id)
+		}
+		if !reflect.DeepEqual(got, v.want) {
+			t.Errorf("ids %v, want %v", got, v.want)
+		}
+		if _, err := add(9, 0); err != ERANGE {
+			t.Error(err)
+		}
+		k.FlushEndpoints(0)
+		if id, err := add(1, 0); id != 1 || err != nil {
+			t.Error(id, err)
+		}
 	}
 }
 
@@ -229,8 +293,8 @@ func TestInitialEndpointComesBack(t *testing.T) {
 	k := manager(t, "", Limits{Subflows: 8}, first, second)
 	open(k, false)
 	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
-	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 2})
-	if err := k.DeleteEndpoint(1); err != nil {
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	if err := k.DeleteEndpoint(0, 1); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, k, "remove id 0", "destroy 0")

@@ -1,0 +1,223 @@
+package pm
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mptcplab/mptcp/clock"
+)
+
+// Linux's mptcp_join.sh, laminar_endp_tests: an announced address is reached from a
+// laminar endpoint that has no subflow yet, once.
+func TestLaminar(t *testing.T) {
+	lam := func(a string, id uint8, f EndpointFlags) Endpoint {
+		return Endpoint{Addr: ad(a), ID: id, Flags: Laminar | f}
+	}
+	for _, v := range []struct {
+		name string
+		es   []Endpoint
+		want [2][]string // to the first and the second address
+	}{
+		{"none", nil, [2][]string{{"join invalid IP id 0 to 10.0.9.2:80 id 7"}, {"join invalid IP id 0 to 10.0.9.3:80 id 8"}}},
+		{"several", []Endpoint{lam("fd00::2", 1, 0), lam("10.0.3.2", 2, 0), lam("10.0.4.2", 3, 0)},
+			[2][]string{{"join 10.0.3.2 id 2 to 10.0.9.2:80 id 7"}, {"join 10.0.4.2 id 3 to 10.0.9.3:80 id 8"}}},
+		{"single", []Endpoint{lam("10.0.3.2", 2, 0)}, [2][]string{{"join 10.0.3.2 id 2 to 10.0.9.2:80 id 7"}, nil}},
+		{"initial address", []Endpoint{lam("10.0.1.1", 2, 0)}, [2][]string{nil, nil}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			k := manager(t, "", Limits{Subflows: 4, AddAddrAccepted: 4}, v.es...)
+			open(k, false)
+			expect(t, k)
+			for i, want := range v.want {
+				tell(t, k, Event{Kind: Announced, Remote: ap(fmt.Sprintf("10.0.9.%d:0", i+2)), RemoteID: uint8(i + 7)})
+				expect(t, k, want...)
+			}
+		})
+	}
+	// With subflow as well, it is used for the initial address of the peer already.
+	k := manager(t, "", Limits{Subflows: 4, AddAddrAccepted: 2}, lam("10.0.1.1", 1, Subflow), lam("10.0.3.2", 2, Subflow))
+	open(k, false)
+	expect(t, k, "join 10.0.3.2 id 2 to 10.0.9.1:80 id 0")
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k)
+}
+
+// A peer with the C flag: with default limits one ADD_ADDR is accepted after all, from
+// the subflow endpoints (deny_join_id0_tests, 98).
+func TestDenyJoinDefaultLimits(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 2}, first, second, third)
+	k.Handle(0, Event{Kind: Established, Token: 1, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"), DenyJoinID0: true})
+	expect(t, k)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.2:80 id 7", "join 10.0.3.1 id 3 to 10.0.9.2:80 id 7 backup")
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.3:0"), RemoteID: 8})
+	expect(t, k)
+}
+
+// An IPv4 socket takes no IPv6 subflow, an IPv6 socket takes IPv4 ones (mixed_tests).
+func TestFamilies(t *testing.T) {
+	six := Endpoint{Addr: ad("fd00::2"), Flags: Subflow | Fullmesh, ID: 5}
+	for _, v := range []struct {
+		local, remote string
+		v4only        bool
+		announced     string
+		want          []string
+	}{
+		{"10.0.1.1:1000", "10.0.9.1:80", true, "[fd00:9::2]:0", nil},
+		{"10.0.1.1:1000", "10.0.9.1:80", false, "[fd00:9::2]:0", []string{"join fd00::2 id 5 to [fd00:9::2]:80 id 7"}},
+		{"[fd00::1]:1000", "[fd00:9::1]:80", false, "10.0.9.2:0", nil}, // the only endpoint is IPv6
+	} {
+		k := manager(t, "", Limits{Subflows: 4, AddAddrAccepted: 4}, six)
+		k.Handle(0, Event{Kind: Established, Token: 1, Local: ap(v.local), Remote: ap(v.remote), V4Only: v.v4only})
+		drain(k)
+		tell(t, k, Event{Kind: Announced, Remote: ap(v.announced), RemoteID: 7})
+		expect(t, k, v.want...)
+	}
+	k := manager(t, "", Limits{Subflows: 4, AddAddrAccepted: 4})
+	k.Handle(0, Event{Kind: Established, Token: 1, Local: ap("[fd00::1]:1000"), Remote: ap("[fd00:9::1]:80")})
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+}
+
+// An endpoint that is announced and used: 15, "subflow and signal together".
+func TestSignalAndSubflow(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 2}, Endpoint{Addr: ad("10.0.3.2"), ID: 1, Flags: Signal | Subflow})
+	open(k, false)
+	expect(t, k, "announce 10.0.3.2 id 1", "join 10.0.3.2 id 1 to 10.0.9.1:80 id 0")
+	up(t, k, 1, "10.0.3.2:2000", "10.0.9.1:80", 1, 0)
+	tell(t, k, Event{Kind: AnnounceSent, LocalID: 1})
+	tell(t, k, Event{Kind: AnnounceEchoed, LocalID: 1})
+	expect(t, k)
+}
+
+// The initial subflow is removed by id 0, whoever joined from its address goes along;
+// the endpoint may be used again.
+func TestRemoveID0(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 4}, second)
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	k.RemoveID0(0, ad("10.0.2.1")) // not the initial address
+	expect(t, k)
+	k.RemoveID0(0, ad("10.0.1.1"))
+	expect(t, k, "remove id 0", "destroy 0")
+	tell(t, k, Event{Kind: SubClosed, Path: 0})
+	expect(t, k)
+}
+
+// Flush: the peer hears of what was announced, not of what was only used.
+func TestFlush(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 4}, second, signal)
+	open(k, false)
+	expect(t, k, "announce 10.0.4.1 id 4", "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	k.FlushEndpoints(0)
+	expect(t, k, "remove id 4", "destroy 1")
+	tell(t, k, Event{Kind: AnnounceSent, LocalID: 4})
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.2.1"), Flags: Subflow}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "join 10.0.2.1 id 1 to 10.0.9.1:80 id 0")
+}
+
+// The flag fullmesh that comes or goes closes the endpoint's subflows and opens them
+// anew (fullmesh_tests 103 to 106).
+func TestChangeFullmesh(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 4, AddAddrAccepted: 4}, second)
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+	up(t, k, 2, "10.0.1.1:2001", "10.0.9.2:80", 0, 7)
+	if err := k.ChangeEndpoint(2, Subflow|Backup|Fullmesh); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "backup 1 true", "destroy 1", "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0 backup", "join 10.0.2.1 id 2 to 10.0.9.2:80 id 7 backup")
+}
+
+// REMOVE_ADDR makes room for another address only if the removed one was accepted.
+func TestRemovedMakesRoom(t *testing.T) {
+	k := manager(t, "", Limits{Subflows: 1, AddAddrAccepted: 1}, second)
+	open(k, false)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	up(t, k, 1, "10.0.2.1:2000", "10.0.9.1:80", 2, 0)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7}) // no room
+	expect(t, k)
+	tell(t, k, Event{Kind: Removed, RemoteID: 7})
+	tell(t, k, Event{Kind: SubClosed, Path: 1})
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k, "join invalid IP id 0 to 10.0.9.2:80 id 7")
+	up(t, k, 2, "10.0.1.1:2001", "10.0.9.2:80", 0, 7)
+	if got, want := k.Tally(1), (Tally{Subflows: 1, AddAddrAccepted: 1, LocalAddrUsed: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	tell(t, k, Event{Kind: Removed, RemoteID: 7})
+	if got, want := k.Tally(1), (Tally{LocalAddrUsed: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestNdiffports(t *testing.T) {
+	k, err := NewKernel(Config{Name: "ndiffports", SubflowsPerPair: 3, Endpoints: []Endpoint{second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(k, false)
+	const join = "join 10.0.1.1 id 0 to 10.0.9.1:80 id 0"
+	expect(t, k, join, join)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k)
+}
+
+func TestSubflowsPerPair(t *testing.T) {
+	k, err := NewKernel(Config{Name: "fullmesh", SubflowsPerPair: 2, Endpoints: []Endpoint{first, second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(k, false)
+	const same, other = "join 10.0.1.1 id 0 to 10.0.9.1:80 id 0", "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0"
+	expect(t, k, same, other, other)
+}
+
+// Break-before-make: the next path comes up after the only one is gone, from the next
+// endpoint in turn, and after a failure not at once.
+func TestSinglePath(t *testing.T) {
+	k, err := NewKernel(Config{Name: "single-path", BringUp: 300 * time.Millisecond, Limits: Limits{Subflows: 2}, Endpoints: []Endpoint{first, second, third}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := clock.Instant(0)
+	advance := func(want time.Duration) {
+		t.Helper()
+		if d := k.Deadline(); d != now.Add(want) {
+			t.Fatalf("deadline %v, want %v after %v", d, want, now)
+		}
+		now = now.Add(want)
+		k.Advance(now)
+	}
+	at := func(e Event) { e.Token = 1; k.Handle(now, e) }
+	open(k, false)
+	tell(t, k, Event{Kind: Announced, Remote: ap("10.0.9.2:0"), RemoteID: 7})
+	expect(t, k)
+	at(Event{Kind: SubStale, Path: 0})
+	expect(t, k, "destroy 0")
+	advance(300 * time.Millisecond)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	at(Event{Kind: SubBegun, Path: 1, Local: ap("10.0.2.1:2000"), Remote: ap("10.0.9.1:80"), LocalID: 2})
+	if k.Deadline() != clock.Never {
+		t.Error("another path beside the one under way")
+	}
+	at(Event{Kind: SubClosed, Path: 1}) // refused
+	advance(retryPath)
+	expect(t, k, "join 10.0.3.1 id 3 to 10.0.9.1:80 id 0 backup")
+	at(Event{Kind: SubFailed, Local: ap("10.0.3.1:0"), Remote: ap("10.0.9.1:80")})
+	advance(retryPath)
+	expect(t, k, "join 10.0.1.1 id 0 to 10.0.9.1:80 id 0") // the first again
+	up(t, k, 3, "10.0.1.1:3000", "10.0.9.1:80", 0, 0)
+	k.Handle(now, Event{Kind: LinkDown, Local: ap("10.0.1.1:0")})
+	expect(t, k, "destroy 3")
+	advance(300 * time.Millisecond)
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+}
