@@ -113,13 +113,14 @@ func (c *Conn) owesSACK() bool {
 	return c.owed.acks > 0 && (c.owed.acks > 1 || c.owed.numDSACK > 0 || !c.ranges.empty())
 }
 
-// addSACK adds as many blocks as fit beside the upper's options: first the
-// duplicate that is to be reported, then what arrived last.
-func (c *Conn) addSACK(o *wire.Options) {
+// addSACK adds as many blocks as fit beside the upper's options into space bytes:
+// first the duplicate that is to be reported, then what arrived last. A full segment
+// has no space; what it leaves out a pure ACK has said already.
+func (c *Conn) addSACK(o *wire.Options, space int) {
 	if !c.sackOK || c.owed.numDSACK == 0 && c.ranges.empty() {
 		return
 	}
-	room := (maxOptionsLen - o.Len() - 4) / 8
+	room := (space - o.Len() - 4) / 8
 	n := 0
 	add := func(s span) {
 		if n < room && n < len(o.SACK) {

@@ -74,7 +74,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	wnd := c.upper.Options(now, s, ssn, n, maxOptionsLen-o.Len())
 	single := !c.owesSACK()
 	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
-		c.addSACK(o)
+		c.addSACK(o, min(maxOptionsLen, c.mtu-c.headerLen()-n))
 	}
 	if flags&wire.RST == 0 {
 		c.setWindow(s, wnd)

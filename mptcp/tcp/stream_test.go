@@ -163,6 +163,9 @@ func drain(t testing.TB, now clock.Instant, u *stream, buf []byte, send func([]b
 				break
 			}
 		}
+		if n > max(c.mtu, c.headerLen()+maxOptionsLen+8) {
+			t.Fatalf("a packet of %d bytes where the MTU is %d", n, c.mtu)
+		}
 		send(buf[:n])
 	}
 	check(t, now, c)

@@ -50,7 +50,7 @@ func build(t *testing.T, families ...int) *netns.Lab {
 	return l
 }
 
-func start(t *testing.T, l *netns.Lab, node string, apps ...workloads.App) *Pump {
+func start(t testing.TB, l *netns.Lab, node string, apps ...workloads.App) *Pump {
 	t.Helper()
 	p, err := Start(Config{Open: l.Node(node).Do, Apps: apps, Clock: l.Clock()})
 	if err != nil {
@@ -65,7 +65,7 @@ func start(t *testing.T, l *netns.Lab, node string, apps ...workloads.App) *Pump
 }
 
 // finish waits for pumps to be done.
-func finish(t *testing.T, pumps ...*Pump) {
+func finish(t testing.TB, pumps ...*Pump) {
 	t.Helper()
 	for _, p := range pumps {
 		select {

@@ -31,7 +31,7 @@ type ours struct {
 	seen    []uint64 // bytes in, by link
 }
 
-func startOurs(t *testing.T, l *netns.Lab, topo *topology.Topology, name string, h mptcp.HostConfig, apps ...workloads.App) *ours {
+func startOurs(t testing.TB, l *netns.Lab, topo *topology.Topology, name string, h mptcp.HostConfig, apps ...workloads.App) *ours {
 	t.Helper()
 	env := mptcp.Env{Host: h, Seed: [32]byte{1, 2, 3}}
 	o := &ours{}
@@ -68,7 +68,7 @@ func startOurs(t *testing.T, l *netns.Lab, topo *topology.Topology, name string,
 }
 
 // finish waits until the applications are done; the report says where they hang.
-func (o *ours) finish(t *testing.T, wait time.Duration) {
+func (o *ours) finish(t testing.TB, wait time.Duration) {
 	t.Helper()
 	until := time.Now().Add(wait)
 	for {
@@ -285,7 +285,7 @@ func lose(t *testing.T, l *netns.Lab, p float64, links ...string) {
 	}
 }
 
-func intactOneWay(t *testing.T, c *workloads.BulkClient, s *workloads.BulkServer, up, down uint64) {
+func intactOneWay(t testing.TB, c *workloads.BulkClient, s *workloads.BulkServer, up, down uint64) {
 	t.Helper()
 	if c.Meter.Err != nil || s.Meter.Err != nil {
 		t.Fatalf("client: %v; server: %v", c.Meter.Err, s.Meter.Err)
