@@ -199,10 +199,7 @@ func (s *flowSnapshot) add(sub *observe.Subflow, d observe.Dir, sender mptcp.Inf
 
 // subflowInfo finds what the sender's stack says of a subflow of the wire.
 func subflowInfo(info mptcp.Info, sub *observe.Subflow, d observe.Dir) *mptcp.SubflowInfo {
-	local, remote := sub.Client, sub.Server
-	if d == observe.Down {
-		local, remote = remote, local
-	}
+	local, remote := sub.Ends(d)
 	for i := range info.Subflows {
 		if t := &info.Subflows[i]; t.Local == local && t.Remote == remote {
 			return t

@@ -30,6 +30,9 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 	if r.Failed() {
 		return t
 	}
+	if d.translators(t, r); r.Failed() {
+		return t
+	}
 	t.computeRTTs()
 	t.computeRoutes()
 	d.givenRoutes(t, r)
@@ -135,6 +138,27 @@ func (d *Draft) checkGroups(t *Topology, r *decode.Report) {
 		if l.group != "" && t.Link(l.group) != nil {
 			r.Errorf(l.at, "topology: link %s is of the group %q, and a link has that name", l.name, l.group)
 		}
+	}
+}
+
+// translators gives routers their NAT.
+func (d *Draft) translators(t *Topology, r *decode.Report) {
+	for i := range d.nodes {
+		nd := &d.nodes[i]
+		n := t.Node(nd.name)
+		if nd.nat.Link == "" {
+			continue
+		}
+		f := n.Interface(nd.nat.Link)
+		if f == nil {
+			r.Errorf(nd.natAt, "topology.routers.%s.nat: %s has no interface %q%s", n.Name, n.Name, nd.nat.Link, decode.Suggest(nd.nat.Link, n.links()))
+			continue
+		}
+		if _, ok := f.Addr(4); !ok {
+			r.Errorf(nd.natAt, "topology.routers.%s.nat: %s.%s has no IPv4 address, and IPv6 is not translated", n.Name, n.Name, f.Link)
+			continue
+		}
+		n.NAT = NAT{Link: f.Link, Timeout: nd.nat.Timeout}
 	}
 }
 

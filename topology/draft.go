@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"mptcplab/topology/decode"
 )
@@ -38,6 +39,8 @@ type nodeDraft struct {
 	ecmp   bool
 	at     decode.Position
 	routes []routeDraft
+	nat    NAT
+	natAt  decode.Position
 }
 
 type routeDraft struct {
@@ -80,7 +83,7 @@ func (d *Draft) Keys(m *decode.Map) {
 		decode.Get(m, "ecmp", decode.EnumType([]string{"none", "flow-hash"}), &ecmp, "equal-cost routes: the first one, or by a hash of the flow; default none")
 		n.ecmp = ecmp == "flow-hash"
 		routeKeys(m, &n)
-		m.Reserved("nat", "network address translation", decode.Anything)
+		natKey(m, &n)
 		d.nodes = append(d.nodes, n)
 	})
 	m.Each("switches", "bridges: all that is joined to one shares its subnets", func(name string, m *decode.Map) {
@@ -111,6 +114,30 @@ func routeKeys(m *decode.Map, n *nodeDraft) {
 		m.Require("link")
 		r.Prefix = r.Prefix.Masked()
 		n.routes = append(n.routes, r)
+	})
+}
+
+// natTimeout is Linux's nf_conntrack_tcp_timeout_established.
+const natTimeout = 5 * 24 * time.Hour
+
+// natKey reads nat: LINK or nat: {link: LINK, timeout: TIME}.
+func natKey(m *decode.Map, n *nodeDraft) {
+	keys := func(m *decode.Map) {
+		decode.Get(m, "link", decode.NameType, &n.nat.Link, "the link outside")
+		decode.Get(m, "timeout", decode.TimeType, &n.nat.Timeout, "of an established TCP connection without packets; default 120h, as Linux")
+		m.Require("link")
+	}
+	schema := func() *decode.Schema { return decode.OneOf(decode.NameType.Schema, decode.Describe(keys)) }
+	m.Key("nat", "network address translation: the link by which what leaves gets the router's address there; IPv4 alone", schema, func(v *decode.Node, path string) {
+		n.natAt, n.nat.Timeout = v.At, natTimeout
+		if v.Kind == decode.Dict {
+			decode.Object(m.Report(), v, v.At, path, keys)
+		} else if link, ok := decode.NameType.Read(m.Report(), v, path); ok {
+			n.nat.Link = link
+		}
+		if n.nat.Timeout <= 0 {
+			m.Report().Errorf(v.At, "%s.timeout: a connection is forgotten at once; wanted is more than 0s", path)
+		}
 	})
 }
 

@@ -100,7 +100,10 @@ func (t *Topology) distances(p netip.Prefix, of map[string]*segment) map[string]
 		n := queue[0]
 		queue = queue[1:]
 		for k := range n.Interfaces {
-			routers, _ := of[n.Interfaces[k].Link].neighbours(n)
+			if family(p) == 4 && n.NAT.Link == n.Interfaces[k].Link {
+				continue // those outside do not see what is inside
+			}
+			routers, _ := of[n.Interfaces[k].Link].neighbours(n, 0)
 			for _, next := range routers {
 				if _, seen := dist[next.Node.Name]; !seen {
 					dist[next.Node.Name] = dist[n.Name] + 1
@@ -139,7 +142,7 @@ func (n *Node) routerRoutes(p netip.Prefix, dist map[string]int, of map[string]*
 	}
 	for k := range n.Interfaces {
 		i := &n.Interfaces[k]
-		routers, _ := of[i.Link].neighbours(n)
+		routers, _ := of[i.Link].neighbours(n, family(p))
 		for _, next := range routers {
 			d, reaches := dist[next.Node.Name]
 			gw, has := next.Interface.Addr(family(p))
@@ -171,7 +174,7 @@ func (n *Node) hostRoutes(p netip.Prefix, dist map[string]int, of map[string]*se
 // host does not forward but answers for its own subnets, so where there is no
 // router the only host will do.
 func (s *segment) gateway(n *Node, p netip.Prefix, dist map[string]int) (gw netip.Addr, ok bool) {
-	routers, hosts := s.neighbours(n)
+	routers, hosts := s.neighbours(n, family(p))
 	best := -1
 	for _, st := range routers {
 		d, reaches := dist[st.Node.Name]
@@ -217,4 +220,67 @@ func (t *Topology) Reaches(from, link string, a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// Seen returns the source address that the owner of a sees in packets that node
+// from sends it from address src by link (any if ""): a router on the way may
+// translate.
+func (t *Topology) Seen(from, link string, src, a netip.Addr) netip.Addr {
+	n := t.Node(from)
+	for range len(t.Nodes) {
+		if n == nil || n.owns(a) {
+			break
+		}
+		i, hop := n.next(link, a)
+		if i == nil {
+			break
+		}
+		if n.NAT.Link == i.Link && src.Is4() && !onLink(i, src) {
+			src, _ = i.Addr(4)
+		}
+		n, _ = t.Owner(hop)
+		link = ""
+	}
+	return src
+}
+
+// owns reports whether the node has an address.
+func (n *Node) owns(a netip.Addr) bool {
+	for _, i := range n.Interfaces {
+		for _, p := range i.Prefixes {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// next returns the interface by which packets to a leave the node, and the next
+// hop: by the longest prefix, then the lowest metric, as the fabrics do. link
+// restricts it to one interface; "": any.
+func (n *Node) next(link string, a netip.Addr) (by *Interface, hop netip.Addr) {
+	for k := range n.Interfaces {
+		i := &n.Interfaces[k]
+		if (link == "" || link == i.Link) && onLink(i, a) {
+			return i, a
+		}
+	}
+	var best *Route
+	for k := range n.Routes {
+		r := &n.Routes[k]
+		if link != "" && link != r.Link || !r.Prefix.Contains(a) {
+			continue
+		}
+		if best == nil || r.Prefix.Bits() > best.Prefix.Bits() || r.Prefix.Bits() == best.Prefix.Bits() && r.Metric < best.Metric {
+			best = r
+		}
+	}
+	switch {
+	case best == nil:
+		return nil, netip.Addr{}
+	case best.Gateway.IsValid():
+		return n.exact(best.Link), best.Gateway
+	}
+	return n.exact(best.Link), a
 }

@@ -49,11 +49,13 @@ func (t *Topology) segments() map[string]*segment {
 	return of
 }
 
-// neighbours returns the other routers and hosts on the segment of a node.
-func (s *segment) neighbours(n *Node) (routers, hosts []Station) {
+// neighbours returns the other hosts on the segment of a node, and the routers
+// that it may send by: one that translates is no gateway to what is inside, for
+// IPv4.
+func (s *segment) neighbours(n *Node, family int) (routers, hosts []Station) {
 	for _, st := range s.stations {
 		switch {
-		case st.Node == n:
+		case st.Node == n, family == 4 && st.Node.NAT.Link == st.Interface.Link:
 		case st.Node.Kind == Router:
 			routers = append(routers, st)
 		default:

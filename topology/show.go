@@ -114,7 +114,11 @@ func Show(t *Topology) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, n := range t.Nodes {
-		fmt.Fprintf(w, "%s %s\n", n.Kind, n.Name)
+		nat := ""
+		if n.NAT.Link != "" {
+			nat = ", translates addresses by " + n.NAT.Link
+		}
+		fmt.Fprintf(w, "%s %s%s\n", n.Kind, n.Name, nat)
 		for _, i := range n.Interfaces {
 			peer := t.Link(i.Link).Ends[1-i.End]
 			fmt.Fprintf(w, "  %s.%s\t%s\tto %s\n", n.Name, i.Link, prefixes(i), peer)

@@ -36,11 +36,19 @@ type Node struct {
 	Group      string // that it is a member of; "": none
 	Kind       Kind
 	ECMP       bool // routers: by flow hash
+	NAT        NAT  // routers: of no link without
 	Interfaces []Interface
 	// Routes are the computed ones and then the given; subnets of own interfaces
 	// are on link and not among them. Those of hosts go by source address first;
 	// their metrics count from 1 in the order of the interfaces.
 	Routes []Route
+}
+
+// NAT is network address and port translation: what leaves by Link gets the
+// address of the router's interface there. IPv6 is not translated.
+type NAT struct {
+	Link    string
+	Timeout time.Duration // of an established TCP connection without packets
 }
 
 // Interface is one end of a link at a node. Its name inside the node is the

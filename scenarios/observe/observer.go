@@ -67,6 +67,7 @@ type Observer struct {
 	links  map[string]map[string]bool // host: its links
 	ifaces map[string]Place
 	flows  map[tuple]view
+	syns   map[syn]view // by what a translator of addresses leaves as it is
 	tokens map[uint32]*Conn
 	conns  []*Conn
 	seg    segment
@@ -86,6 +87,12 @@ type view struct {
 	dir Dir
 }
 
+// syn is a SYN as both ends see it.
+type syn struct {
+	dst netip.AddrPort
+	seq wire.Seq
+}
+
 // New returns an observer that has seen nothing.
 func New(opt Options) *Observer {
 	o := &Observer{
@@ -94,6 +101,7 @@ func New(opt Options) *Observer {
 		links:  make(map[string]map[string]bool),
 		ifaces: make(map[string]Place),
 		flows:  make(map[tuple]view),
+		syns:   make(map[syn]view),
 		tokens: make(map[uint32]*Conn),
 	}
 	for a, p := range opt.Places { // order does not matter: both are sets
@@ -128,13 +136,29 @@ func (o *Observer) Packet(at clock.Instant, iface string, out bool, ip []byte) {
 	o.learn(iface, out, s)
 	v, ok := o.flows[tuple{s.src, s.dst}]
 	if s.flags&(wire.SYN|wire.ACK) == wire.SYN && (!ok || v.sub.stale(v.dir, s)) {
-		v, ok = o.open(at, s)
+		if v, ok = o.translated(out, s); !ok {
+			v, ok = o.open(at, s)
+		}
 	}
 	if !ok {
 		o.Ignored++
 		return
 	}
 	v.sub.packet(at, v.dir, out, s)
+}
+
+// translated finds the subflow of a SYN that arrives with another source than it
+// left with: a translator of addresses is on the way, and the ends know different
+// ones. It left for the same destination with the same sequence number.
+func (o *Observer) translated(out bool, s *segment) (view, bool) {
+	v, ok := o.syns[syn{s.dst, s.seq}]
+	if !ok || out || v.sub.closed || v.sub.answered {
+		return view{}, false
+	}
+	v.sub.seen = s.src
+	o.flows[tuple{s.src, s.dst}] = v
+	o.flows[tuple{s.dst, s.src}] = view{v.sub, 1 - v.dir}
+	return v, true
 }
 
 // open starts a subflow, of a new connection or of the one that the token of
@@ -181,6 +205,7 @@ func (o *Observer) open(at clock.Instant, s *segment) (view, bool) {
 	v := view{sub, sub.initiator}
 	o.flows[tuple{s.src, s.dst}] = v
 	o.flows[tuple{s.dst, s.src}] = view{sub, 1 - sub.initiator}
+	o.syns[syn{s.dst, s.seq}] = v
 	return v, true
 }
 

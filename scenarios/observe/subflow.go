@@ -19,6 +19,7 @@ type Subflow struct {
 	Dirs           [2]Counters   // by direction of the data
 
 	conn      *Conn
+	seen      netip.AddrPort // the end that joined, as the other sees it behind a translator; invalid: as it is
 	start     clock.Instant
 	initiator Dir // the way of its SYN
 	joining   bool
@@ -86,6 +87,19 @@ func (s *Subflow) ClientPlace() Place { return s.conn.obs.places[s.Client.Addr()
 
 // ServerPlace names the interface at the server.
 func (s *Subflow) ServerPlace() Place { return s.conn.obs.places[s.Server.Addr()] }
+
+// Ends returns the addresses by which the sender of data in direction d knows the
+// subflow: its own, and the peer's as it sees it.
+func (s *Subflow) Ends(d Dir) (local, remote netip.AddrPort) {
+	local, remote = s.Client, s.Server
+	if d == Down {
+		local, remote = remote, local
+	}
+	if s.seen.IsValid() && d != s.initiator {
+		remote = s.seen
+	}
+	return local, remote
+}
 
 // stale reports whether a SYN opens another connection on the same addresses.
 func (s *Subflow) stale(d Dir, g *segment) bool {

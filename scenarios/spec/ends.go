@@ -140,7 +140,7 @@ func bind(out *Workload, t *topology.Topology, client, server place, family int)
 			continue
 		}
 		a, ok := i.Addr(family)
-		if ok && t.Reaches(out.Client, link, a) && (!source.IsValid() || t.Reaches(server.node.Name, "", source)) {
+		if ok && t.Reaches(out.Client, link, a) && (!source.IsValid() || t.Reaches(server.node.Name, "", t.Seen(out.Client, link, source, a))) {
 			out.ClientAddr, out.ServerAddr = source, a
 			return true
 		}

@@ -170,6 +170,11 @@ func (f *File) runFills(run *Run) []fill {
 			list = append(list, fill{"topology." + kind + "." + n.Name + ".routes", routeNodes(n.Routes)})
 		}
 	}
+	for _, n := range run.Topology.Nodes {
+		if n.NAT.Link != "" {
+			list = append(list, fill{"topology.routers." + n.Name + ".nat", dict("link", word(n.NAT.Link), "timeout", word(decode.FormatTime(n.NAT.Timeout)))})
+		}
+	}
 	for i := range run.Topology.Links {
 		linkFills(run.Topology, &run.Topology.Links[i], add)
 	}

@@ -34,7 +34,7 @@ func (n *Node) configure() error {
 				return err
 			}
 		}
-		return n.addRoutes(nil)
+		return errors.Join(n.addRoutes(nil), n.masquerade())
 	})
 }
 

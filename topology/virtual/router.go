@@ -11,7 +11,7 @@ import (
 
 // Router is an IP router as a machine: it forwards by longest prefix, takes one
 // off the TTL, answers echo requests to its own addresses and says by ICMP why it
-// drops a packet. It makes no fragments: what is too big and may be fragmented
+// drops a packet. It may translate addresses. It makes no fragments: what is too big and may be fragmented
 // (no stack here sends such packets) is dropped and counted.
 type Router struct {
 	Counters RouterCounters
@@ -22,6 +22,7 @@ type Router struct {
 	mtus   []int          // by interface
 	ecmp   bool
 	key    uint64
+	nat    *translator // nil: none
 	out    outboxes
 	answer []byte // scratch
 }
@@ -29,6 +30,9 @@ type Router struct {
 // RouterCounters counts packets by what became of them.
 type RouterCounters struct {
 	Forwarded, Local, Malformed, TTLExceeded, NoRoute, TooBig, ICMPSent uint64
+	// Of a router that translates: what came from outside and nobody inside asked
+	// for, and what went out and cannot be translated.
+	Unsolicited, Untranslated uint64
 }
 
 var _ machine.Machine = (*Router)(nil)
@@ -43,6 +47,7 @@ func NewRouter(n *topology.Node, mtus []int, key uint64) *Router {
 		mtus:  mtus,
 		ecmp:  n.ECMP,
 		key:   key,
+		nat:   newTranslator(n),
 		out:   make(outboxes, len(n.Interfaces)),
 	}
 	for i := range n.Interfaces {
@@ -65,21 +70,26 @@ func interfaceOf(n *topology.Node, link string) int {
 }
 
 // Input implements machine.Machine.
-func (r *Router) Input(_ clock.Instant, m machine.Meta, data []byte) {
+func (r *Router) Input(now clock.Instant, m machine.Meta, data []byte) {
 	_, dst, ok := wire.Addrs(data)
 	if !ok || m.Link < 0 || int(m.Link) >= len(r.out) {
 		r.Counters.Malformed++
 		return
 	}
+	asked := false
+	if r.nat != nil && dst == r.nat.addr {
+		data, asked = r.nat.arrive(now, &m, data)
+		_, dst, _ = wire.Addrs(data)
+	}
 	if r.own[dst] {
 		r.Counters.Local++
-		r.reply(wire.AppendEchoReply(r.answer[:0], data))
+		r.reply(now, wire.AppendEchoReply(r.answer[:0], data))
 		return
 	}
 	to, ok := r.route(dst, data)
 	if !ok {
 		r.Counters.NoRoute++
-		r.refuse(wire.ICMPNetUnreachable, 0, data)
+		r.refuse(now, wire.ICMPNetUnreachable, 0, data)
 		return
 	}
 	// "If the TTL is reduced to zero (or less), the packet MUST be discarded, and if
@@ -87,15 +97,20 @@ func (r *Router) Input(_ clock.Instant, m machine.Meta, data []byte) {
 	// Exceeded message" (https://www.rfc-editor.org/rfc/rfc1812#section-5.3.1).
 	if expiring(data) {
 		r.Counters.TTLExceeded++
-		r.refuse(wire.ICMPTimeExceeded, 0, data)
+		r.refuse(now, wire.ICMPTimeExceeded, 0, data)
 		return
 	}
 	if m.SegSize == 0 && len(data) > r.mtus[to] {
 		r.Counters.TooBig++
 		if mayNotFragment(data) {
-			r.refuse(wire.ICMPTooBig, r.mtus[to], data)
+			r.refuse(now, wire.ICMPTooBig, r.mtus[to], data)
 		}
 		return
+	}
+	if r.nat != nil && dst.Is4() {
+		if data = r.translate(now, &m, to, asked, data); data == nil {
+			return
+		}
 	}
 	m.Link = machine.LinkID(to)
 	if l := r.out[to].add(m); l != nil {
@@ -103,6 +118,22 @@ func (r *Router) Input(_ clock.Instant, m machine.Meta, data []byte) {
 		wire.DecrementTTL(l.data)
 		r.Counters.Forwarded++
 	}
+}
+
+// translate gives what goes out the router's address there and drops what comes
+// in unasked; nil: dropped.
+func (r *Router) translate(now clock.Instant, m *machine.Meta, to int, asked bool, data []byte) []byte {
+	in, out := int(m.Link) == r.nat.outside, to == r.nat.outside
+	switch {
+	case in && !out && !asked:
+		r.Counters.Unsolicited++
+		return nil
+	case out && !in:
+		if data = r.nat.leave(now, m, data); data == nil {
+			r.Counters.Untranslated++
+		}
+	}
+	return data
 }
 
 // expiring reports whether a packet has reached its last hop.
@@ -132,7 +163,7 @@ func (r *Router) route(dst netip.Addr, pkt []byte) (int, bool) {
 // in an ICMP message originated by the router MUST be one of the IP addresses
 // associated with the physical interface over which the ICMP message is
 // transmitted" (https://www.rfc-editor.org/rfc/rfc1812#section-4.3.2.4).
-func (r *Router) refuse(kind wire.ICMPKind, mtu int, pkt []byte) {
+func (r *Router) refuse(now clock.Instant, kind wire.ICMPKind, mtu int, pkt []byte) {
 	to, _, _ := wire.Addrs(pkt)
 	out, ok := r.route(to, pkt)
 	if !ok {
@@ -144,14 +175,15 @@ func (r *Router) refuse(kind wire.ICMPKind, mtu int, pkt []byte) {
 		}
 		if msg := wire.AppendICMPError(r.answer[:0], src, kind, mtu, pkt); len(msg) > 0 {
 			r.Counters.ICMPSent++
-			r.reply(msg)
+			r.reply(now, msg)
 		}
 		return
 	}
 }
 
-// reply sends a packet of the router's own.
-func (r *Router) reply(pkt []byte) {
+// reply sends a packet of the router's own. Of a packet that came from outside and
+// had been translated, the outside is told as it knows it.
+func (r *Router) reply(now clock.Instant, pkt []byte) {
 	if len(pkt) == 0 {
 		return
 	}
@@ -160,6 +192,9 @@ func (r *Router) reply(pkt []byte) {
 	to, ok := r.route(dst, pkt)
 	if !ok {
 		return
+	}
+	if r.nat != nil && to == r.nat.outside && wire.Quoted(pkt) != nil {
+		r.nat.leaveError(now, pkt)
 	}
 	if l := r.out[to].add(machine.Meta{Link: machine.LinkID(to)}); l != nil {
 		l.data = append(l.data, pkt...)
