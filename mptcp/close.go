@@ -274,6 +274,7 @@ func (c *Conn) endSubflow(now clock.Instant, sf *subflow) {
 	sf.stage = ended
 	sf.joinAt = clock.Never
 	c.requeue(sf)
+	c.unbind(sf)
 	c.ended = append(c.ended, sf.info(now))
 	sf.trace(now, trace.Event{Kind: trace.SubflowClosed, Text: sf.reason, Local: sf.local, Remote: sf.remote})
 	c.tellClosed(now, sf)

@@ -81,6 +81,7 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 			sf.tx.infinite(1, 0)
 			sf.rx.infinite(1, 0)
 		} else {
+			c.unbind(sf)
 			sf.tx.infinite(sf.tx.nxt, c.send.nxt)
 			sf.rx.infinite(sf.rx.nxt, c.recv.nxt)
 			sf.drainUnmapped(now)
@@ -138,6 +139,7 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 		// The answer to ours: the peer's stream goes on with its infinite mapping.
 		return
 	}
+	c.unbind(sf)
 	off := c.sndOffset(dsn)
 	if off < c.send.una || off > c.send.nxt {
 		off = c.send.una

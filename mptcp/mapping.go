@@ -31,6 +31,8 @@ type sendSide struct {
 	disorder         int // mappings in maps that begin before the one before them
 	lastOff          uint64
 	copyNext         uint64
+	bound            queue[boundRange] // bind.go
+	boundLen         int
 	streaming        bool // from infSSN on the stream goes on with the byte at infOff
 	infSSN, infOff   uint64
 	announceInfinite bool
@@ -81,6 +83,11 @@ func (t *sendSide) add(m sndMap) {
 // lowest returns the first byte of the stream that the subflow still reads from
 // the connection's ring, at most limit.
 func (t *sendSide) lowest(limit uint64) uint64 {
+	for _, r := range t.bound.all() {
+		if r.all {
+			limit = min(limit, r.lo)
+		}
+	}
 	for i := range t.maps.all() {
 		m := &t.maps.all()[i]
 		if m.own == nil && m.off < limit {
@@ -102,11 +109,16 @@ func (t *sendSide) discarded(off uint64) {
 	}
 }
 
-// carries reports whether the byte at off is under way on the subflow.
+// carries reports whether the byte at off is under way on the subflow or bound to it.
 func (t *sendSide) carries(off uint64) bool {
 	for i := range t.maps.all() {
 		m := &t.maps.all()[i]
 		if m.off <= off && off < m.off+uint64(m.n) {
+			return true
+		}
+	}
+	for _, r := range t.bound.all() {
+		if r.lo <= off && off < r.hi {
 			return true
 		}
 	}

@@ -43,7 +43,9 @@ func (c *Conn) opportunity(now clock.Instant, buf []byte) (machine.LinkID, int, 
 	n := min(p.view.Paths[best].Room, int(min(w.nxt, c.coveredTo(w.una))-w.una))
 	p.helped = w.una + uint64(n)
 	p.from, p.paths = sched.Reinject, 0
-	return c.sendOn(now, buf, p.flows[best], w.una, n, true)
+	link, size := c.sendOn(now, buf, p.flows[best], w.una, n, againBytes)
+	c.sched.Sent(p.flows[best].id, n)
+	return link, size, true
 }
 
 // fastest returns the path with the lowest round-trip time of those that have

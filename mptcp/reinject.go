@@ -85,6 +85,7 @@ func (sf *subflow) rtoExpired(now clock.Instant) {
 	c.requeue(sf)
 	if !sf.stale && sf.rtos >= c.cfg.StaleLossCount {
 		sf.stale = true
+		c.unbind(sf)
 		c.stack.counters.MPTcpExtSubflowStale++
 		sf.trace(now, trace.Event{Kind: trace.SubflowStale, Flag: true})
 	}
@@ -196,6 +197,11 @@ func (c *Conn) orphaned() uint64 {
 			m := &sf.tx.maps.all()[i]
 			if m.off+uint64(m.n) > una {
 				hi = min(hi, max(m.off, una))
+			}
+		}
+		for _, r := range sf.tx.bound.all() {
+			if r.hi > una {
+				hi = min(hi, max(r.lo, una))
 			}
 		}
 	}

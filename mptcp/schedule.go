@@ -32,6 +32,9 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 	}
 	p := &c.plan
 	for tries := 0; tries < 2*sched.MaxPaths; tries++ {
+		if link, n, ok := c.sendBound(now, buf); ok {
+			return link, n, true
+		}
 		if link, n, ok := c.carryOn(now, buf); ok {
 			return link, n, true
 		}
@@ -42,6 +45,10 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 		}
 		p.paths, p.from, p.path, p.budget, p.n = d.Paths, d.From, nil, d.Burst, 0
 		p.last = d.Paths
+		if c.bindAhead(d) {
+			p.paths = 0
+			continue
+		}
 		if !c.choose(d) {
 			p.paths = 0
 			return c.opportunity(now, buf)
@@ -55,7 +62,7 @@ func (c *Conn) idle() bool {
 	if c.cfg.OpportunisticRetransmission && c.send.starved {
 		return false
 	}
-	return c.send.nxt == c.send.end && c.reinject.empty() && !c.plan.copying()
+	return c.send.nxt == c.send.end && c.reinject.empty() && !c.plan.copying() && !c.binds()
 }
 
 // copying reports whether the last decision was for copies: a redundant
@@ -96,7 +103,9 @@ func (c *Conn) carryOn(now clock.Instant, buf []byte) (machine.LinkID, int, bool
 		n := min(p.budget, c.room(now, sf), int(w.end-w.nxt), c.sendable())
 		if n > 0 && p.from == sched.New {
 			p.budget -= n
-			return c.sendOn(now, buf, sf, w.nxt, n, false)
+			link, size := c.sendOn(now, buf, sf, w.nxt, n, freshBytes)
+			c.sched.Sent(sf.id, n)
+			return link, size, true
 		}
 		p.path, p.budget = nil, 0
 	}
@@ -120,8 +129,16 @@ func (c *Conn) carryOn(now clock.Instant, buf []byte) (machine.LinkID, int, bool
 		if p.from == sched.New && p.budget > n && p.paths == 0 {
 			p.path, p.budget = sf, p.budget-n
 		}
-		again := p.from != sched.New || off < w.nxt
-		return c.sendOn(now, buf, sf, off, n, again)
+		as := freshBytes
+		switch {
+		case p.from == sched.Reinject:
+			as = againBytes
+		case p.from == sched.Copy || off < w.nxt:
+			as = copiedBytes
+		}
+		link, size := c.sendOn(now, buf, sf, off, n, as)
+		c.sched.Sent(sf.id, n)
+		return link, size, true
 	}
 	return 0, 0, false
 }
@@ -142,9 +159,8 @@ func (c *Conn) sendable() int {
 	return int(c.send.edge - c.send.nxt)
 }
 
-// sendOn maps n bytes at off to the subflow's next sequence numbers and sends
-// them. again: another subflow carried them before.
-func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n int, again bool) (machine.LinkID, int, bool) {
+// sendOn maps n bytes at off to the subflow's next sequence numbers and sends them.
+func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n int, as carriage) (machine.LinkID, int) {
 	w := &c.send
 	end := off + uint64(n)
 	m := sndMap{ssn: uint64(sf.tx.pos(sf.tcp.SndNxt())), off: off, n: n, push: end == w.pushAt || end == w.end}
@@ -154,22 +170,22 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	}
 	m.csum = c.checksumOf(&m)
 	sf.tx.add(m)
-	if c.plan.from == sched.Copy {
-		sf.tx.copyNext = end
-	}
-	switch {
-	case !again:
-		w.nxt = end
-		c.stats.sent += uint64(n)
-	case c.plan.from == sched.Reinject:
+	switch as {
+	case freshBytes:
+		if end > w.nxt { // not bound ahead
+			w.nxt = end
+			c.stats.sent += uint64(n)
+		}
+	case copiedBytes:
+		sf.tx.copyNext = max(sf.tx.copyNext, end)
+	case againBytes:
 		c.reinject.remove(off, end)
 		c.noteReinjected(sf, n)
 	}
-	sf.traceMapped(now, &m, again)
+	sf.traceMapped(now, &m, as != freshBytes)
 	size := sf.tcp.Send(now, n, buf)
-	c.sched.Sent(sf.id, n)
 	c.armRetransmit(now)
-	return sf.link, size, true
+	return sf.link, size
 }
 
 // sendStream sends new bytes of a plain TCP connection.
@@ -203,7 +219,7 @@ func (c *Conn) look(now clock.Instant) {
 	v.Paths = v.Paths[:0]
 	v.Now, v.Queued, v.Window = now, int(w.end-w.nxt), c.sendable()
 	v.ReinjectLen, v.ReinjectSent, v.HeadCarriers, v.HeadAge = c.reinject.len(), 0, 0, 0
-	v.LastPaths, v.SndUna, v.SndNxt = 0, w.una, w.nxt
+	v.LastPaths, v.SndUna, v.SndNxt, v.Reinjected = 0, w.una, w.nxt, c.stats.reinjected
 	head, reinjecting := c.reinject.head()
 	for _, sf := range c.subflows {
 		if !sf.usable() || !sf.linked || len(p.flows) == sched.MaxPaths {
@@ -241,6 +257,11 @@ func (c *Conn) coveredTo(off uint64) uint64 {
 				end = min(end, hi)
 			}
 		}
+		for _, r := range sf.tx.bound.all() {
+			if r.lo <= off && off < r.hi {
+				end = min(end, r.hi)
+			}
+		}
 	}
 	return end
 }
@@ -249,17 +270,10 @@ func (c *Conn) pathView(now clock.Instant, sf *subflow) sched.Path {
 	f := sf.tcp.Flow()
 	return sched.Path{
 		ID: sf.id, SRTT: f.SRTT, RTTVar: f.RTTVar, MinRTT: f.MinRTT,
-		Cwnd: f.Cwnd * f.MSS, InFlight: sf.tcp.InFlight() * f.MSS, Room: c.room(now, sf), MSS: sf.tcp.MSS(),
-		Pacing: pacing(f.Cwnd*f.MSS, int64(f.SRTT)), CAState: f.State,
+		Cwnd: f.Cwnd * f.MSS, InFlight: sf.tcp.InFlight() * f.MSS, Unacked: sf.tcp.SndNxt().Sub(sf.tcp.SndUna()), Queued: sf.tx.boundLen,
+		Room: c.room(now, sf), MSS: sf.tcp.MSS(),
+		Pacing: sf.tcp.PacingRate(), CAState: f.State,
 		LastRecv: sf.lastRecv, LastData: sf.lastData, StaleCount: sf.rtos, CopyNext: max(sf.tx.copyNext, c.send.una),
 		Backup: sf.backup || sf.peerBackup, Stale: sf.stale, RTOs: max(sf.rtos, sf.tcp.ProbesOut()-1),
 	}
-}
-
-// pacing is cwnd per round-trip time, in bytes/s.
-func pacing(cwnd int, srtt int64) uint64 {
-	if srtt <= 0 {
-		return 0
-	}
-	return uint64(cwnd) * 1e9 / uint64(srtt)
 }

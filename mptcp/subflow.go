@@ -207,9 +207,9 @@ func (sf *subflow) Unsent() (n int, push, more bool) {
 	}
 	n = int(c.send.end - c.send.nxt)
 	if !c.streaming() {
-		n += c.reinject.len()
+		n += c.reinject.len() + sf.tx.boundLen
 	}
-	return n, n > 0 && c.send.pushAt > c.send.nxt, c.send.more
+	return n, n > 0 && c.send.pushAt > c.send.nxt, c.send.more && n > sf.tx.boundLen
 }
 
 // Event implements tcp.Upper.
@@ -328,6 +328,7 @@ func (sf *subflow) close() {
 		return
 	}
 	sf.closing = true
+	sf.conn.unbind(sf)
 	sf.tcp.Close()
 }
 

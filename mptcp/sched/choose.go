@@ -2,9 +2,17 @@ package sched
 
 import "mptcplab/mptcp/cc"
 
-// An order says which of two paths that may both carry the next bytes comes
-// first.
-type order interface{ before(a, b *Path) bool }
+// An order says how willingly a path is used and which of two paths of one rank
+// that may both carry the next bytes comes first.
+type order interface {
+	rank(p *Path) int
+	before(a, b *Path) bool
+}
+
+// regular is embedded by orders that rank paths as all do.
+type regular struct{}
+
+func (regular) rank(p *Path) int { return rank(p) }
 
 // The ranks of paths.
 const (
@@ -39,13 +47,13 @@ func rank(p *Path) int {
 }
 
 // usable returns the paths of the lowest rank among those in of, and that rank.
-func usable(v *View, of Set) (s Set, best int) {
+func usable(v *View, of Set, o order) (s Set, best int) {
 	best = rankStale + 1
 	for i := range v.paths() {
 		if !of.Has(i) {
 			continue
 		}
-		r := rank(&v.Paths[i])
+		r := o.rank(&v.Paths[i])
 		if r < best {
 			best, s = r, 0
 		}
@@ -77,7 +85,7 @@ func fresh(v *View, o order) (Decision, bool) {
 	if v.Queued <= 0 || v.Window <= 0 {
 		return Decision{}, false
 	}
-	s, _ := usable(v, all)
+	s, _ := usable(v, all, o)
 	i, ok := pick(v, s, o)
 	return Decision{Paths: Of(i), From: New}, ok
 }
@@ -92,8 +100,8 @@ func reinject(v *View, o order) (Decision, bool) {
 	if v.ReinjectLen <= 0 {
 		return Decision{}, false
 	}
-	s, r := usable(v, all&^v.ReinjectSent)
-	sent, sentRank := usable(v, v.ReinjectSent)
+	s, r := usable(v, all&^v.ReinjectSent, o)
+	sent, sentRank := usable(v, v.ReinjectSent, o)
 	if s == 0 || sentRank < rankBackup && r >= rankBackup {
 		s = idle(v, sent)
 	}

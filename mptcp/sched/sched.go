@@ -3,6 +3,7 @@
 package sched
 
 import (
+	"strings"
 	"time"
 
 	"mptcplab/mptcp/cc"
@@ -45,10 +46,11 @@ type Path struct {
 	MinRTT       time.Duration
 	Cwnd         int    // bytes
 	InFlight     int    // bytes
+	Unacked      int    // bytes sent and not acknowledged, lost or not
 	Room         int    // bytes that may be sent now; 0: none
 	MSS          int    // bytes
 	Queued       int    // bytes bound to it and not sent
-	Pacing       uint64 // bytes/s, cwnd/SRTT where nothing paces
+	Pacing       uint64 // bytes/s: what Linux paces at, or would
 	CAState      cc.State
 	LastRecv     clock.Instant // last segment received on it
 	LastData     clock.Instant // last segment with data or a new acknowledgment received on it
@@ -70,13 +72,14 @@ type View struct {
 	HeadAge        time.Duration // age of the oldest byte not DATA_ACKed
 	HeadCarriers   Set           // paths that carried it
 	LastPaths      Set           // of the last decision
+	Reinjected     uint64        // bytes that went out again on another path, so far
 	SndUna, SndNxt uint64        // stream offsets
 }
 
 // Scheduler decides for one connection and may keep state.
 type Scheduler interface {
-	// Next picks paths with Room > 0 (or, for depth schedulers, room to bind);
-	// false: send nothing now.
+	// Next picks paths with Room > 0 or, if it binds ahead, with Bindable > 0;
+	// false: send nothing now. Several paths at once carry the same bytes.
 	Next(v *View) (Decision, bool)
 	// Sent tells that n bytes went to the path with this ID.
 	Sent(path, n int)
@@ -84,17 +87,42 @@ type Scheduler interface {
 	Depth(p *Path) int
 }
 
+// Bindable returns how many bytes may still be bound to p by a scheduler with that
+// Depth for it.
+func (p *Path) Bindable(depth int) int { return max(p.Cwnd+depth-p.Unacked-p.Queued, 0) }
+
 // Lookup returns a new scheduler by name; false: no such scheduler.
 func Lookup(name string) (Scheduler, bool) {
 	switch name {
 	case "minrtt":
 		return &ordered{minRTT{}}, true
+	case "default", "burst":
+		return new(linger), true
 	case "roundrobin":
 		return newRoundRobin(), true
 	case "redundant":
 		return redundant{}, true
 	case "last-received":
 		return &ordered{lastReceived{}}, true
+	case "last-received-any":
+		return &ordered{lastReceivedAny{}}, true
+	case "blest":
+		return newBLEST(), true
+	case "ecf":
+		return new(ecf), true
+	case "first":
+		return &program{choose: first}, true
+	case "bkup":
+		return &program{choose: firstRegular}, true
+	case "rr":
+		return &program{choose: afterLast, last: -1}, true
+	case "red":
+		return &program{choose: everyPath}, true
+	case "stale":
+		return &program{choose: notStale, marked: -1}, true
+	}
+	if list, ok := strings.CutPrefix(name, "weighted"); ok {
+		return newWeighted(list)
 	}
 	return nil, false
 }

@@ -10,6 +10,9 @@ import (
 
 const ms = time.Millisecond
 
+// lateBinding are the schedulers that bind bytes to a path when it sends them.
+var lateBinding = []string{"minrtt", "roundrobin", "redundant", "last-received", "last-received-any", "blest", "ecf", "weighted"}
+
 // path returns a regular path with room; its ID is 10 times what the tests call
 // it, so that indexes and IDs are not mixed up.
 func path(id int, rtt time.Duration, edit ...func(*Path)) Path {
@@ -57,7 +60,7 @@ func ask(t *testing.T, s Scheduler, v *View) (Source, int) {
 }
 
 func TestLookup(t *testing.T) {
-	for _, name := range []string{"minrtt", "roundrobin", "redundant", "last-received"} {
+	for _, name := range lateBinding {
 		s, ok := Lookup(name)
 		if !ok {
 			t.Fatalf("no scheduler %q", name)
@@ -102,6 +105,9 @@ func TestNew(t *testing.T) {
 		{"most recent", "last-received", view(path(1, 10*ms, at(5)), path(2, 20*ms, at(9)), path(3, 5*ms, at(7))), 1},
 		{"most recent with room", "last-received", view(path(1, 10*ms, at(5)), path(2, 20*ms, at(9), noRoom), path(3, 50*ms, at(7))), 2},
 		{"tie", "last-received", view(path(1, 30*ms, at(5)), path(2, 20*ms, at(5)), path(3, 50*ms, at(5))), 1},
+		{"backup is more recent", "last-received-any", view(path(1, 30*ms, at(5)), path(2, 20*ms, backup, at(9))), 1},
+		{"a failed path is more recent", "last-received-any", view(path(1, 30*ms, at(9), failed), path(2, 20*ms, backup, at(5))), 1},
+		{"only backups", "last-received", view(path(1, 30*ms, backup, at(5)), path(2, 20*ms, backup, at(9))), 1},
 		{"backup is more recent", "last-received", view(path(1, 30*ms, at(5)), path(2, 20*ms, backup, at(9))), 0},
 
 		{"first", "roundrobin", view(path(1, 30*ms), path(2, 20*ms)), 0},
@@ -158,13 +164,10 @@ func TestReinject(t *testing.T) {
 		{"all are idle", view(path(1, 30*ms), path(2, 20*ms)), Of(0) | Of(1), 1},
 		{"idle and a backup", view(path(1, 30*ms), path(2, 20*ms, backup)), Of(0), 0},
 	} {
-		for _, name := range []string{"minrtt", "roundrobin", "redundant", "last-received"} {
+		for _, name := range lateBinding {
 			want := c.want
-			if name == "roundrobin" && c.name == "lowest RTT of the others" {
-				want = 1
-			}
-			if name == "roundrobin" && c.name == "all are idle" {
-				want = 0
+			if other, ok := reinjectOther[name+": "+c.name]; ok {
+				want = other
 			}
 			s, _ := Lookup(name)
 			c.v.Queued, c.v.Window = 0, 0
@@ -184,9 +187,20 @@ func TestReinject(t *testing.T) {
 	}
 }
 
+// reinjectOther is where a scheduler's own order decides otherwise in TestReinject.
+var reinjectOther = map[string]int{
+	"roundrobin: lowest RTT of the others":                        1,
+	"roundrobin: all are idle":                                    0,
+	"weighted: lowest RTT of the others":                          1,
+	"weighted: all are idle":                                      0,
+	"last-received-any: no backup while the regular path works":   1,
+	"last-received-any: no backup while the regular path repairs": 1,
+	"last-received-any: idle and a backup":                        1,
+}
+
 // TestWaitingReinjectionBlocksNothing: new bytes flow while it waits.
 func TestWaitingReinjectionBlocksNothing(t *testing.T) {
-	for _, name := range []string{"minrtt", "roundrobin", "redundant", "last-received"} {
+	for _, name := range lateBinding {
 		s, _ := Lookup(name)
 		v := view(path(1, 10*ms), path(2, 20*ms, noRoom))
 		v.ReinjectLen, v.ReinjectSent = 1000, Of(0)
@@ -270,7 +284,7 @@ func TestManyPaths(t *testing.T) {
 	for i := range MaxPaths + 3 {
 		v.Paths = append(v.Paths, path(i, time.Duration(100-i)*ms))
 	}
-	for _, name := range []string{"minrtt", "roundrobin", "redundant", "last-received"} {
+	for _, name := range lateBinding {
 		s, _ := Lookup(name)
 		if d, ok := s.Next(v); !ok || d.Paths == 0 {
 			t.Errorf("%s: no decision", name)
@@ -285,7 +299,7 @@ func TestManyPaths(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	v := view(path(1, 10*ms), path(2, 20*ms, noRoom), path(3, 20*ms, backup))
 	v.ReinjectLen, v.ReinjectSent = 10, Of(0)
-	for _, name := range []string{"minrtt", "roundrobin", "redundant", "last-received"} {
+	for _, name := range lateBinding {
 		s, _ := Lookup(name)
 		if n := testing.AllocsPerRun(100, func() { s.Next(v); s.Sent(10, 100) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

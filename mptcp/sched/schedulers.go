@@ -23,13 +23,15 @@ func (*ordered) Depth(*Path) int { return 0 }
 
 // minRTT puts the path with the lowest smoothed RTT first: the default of Linux
 // out of tree ("default", mptcp_sched.c) and of the MPTCP papers.
-type minRTT struct{}
+type minRTT struct{ regular }
 
 func (minRTT) before(a, b *Path) bool { return a.SRTT < b.SRTT }
 
-// lastReceived puts the path first on which something was received most recently,
-// for upstreams that should follow what works now. Of equals the lowest RTT wins.
-type lastReceived struct{}
+// lastReceived puts the path first on which data or a new acknowledgment was
+// received most recently, of those that are no backup or, if there are only
+// backups, of these: the literal reading of "the non-backup subflow which most
+// recently received data". Of equals the lowest RTT wins.
+type lastReceived struct{ regular }
 
 func (lastReceived) before(a, b *Path) bool {
 	if a.LastData != b.LastData {
@@ -38,10 +40,21 @@ func (lastReceived) before(a, b *Path) bool {
 	return a.SRTT < b.SRTT
 }
 
+// lastReceivedAny is lastReceived without the preference for paths that are no
+// backup: answers leave where the last request arrived.
+type lastReceivedAny struct{ lastReceived }
+
+func (lastReceivedAny) rank(p *Path) int {
+	q := *p
+	q.Backup = false
+	return rank(&q)
+}
+
 // roundRobin goes round the paths by their ID, a segment each, and passes over
 // those without room.
 type roundRobin struct {
 	late
+	regular
 	last int // ID of the path that sent last
 }
 

@@ -34,20 +34,33 @@ func (c *Conn) chunkSegs(unsent int) int {
 // autoSegs returns the segments of a chunk that suit the pacing rate and, on short
 // paths, the round-trip time.
 func (c *Conn) autoSegs(mss int) int {
+	if c.rtt.smoothed() <= 0 {
+		return maxTSOSegs
+	}
+	bytes := c.PacingRate() >> pacingShift
+	if r := c.flow.MinRTT.Microseconds() >> tsoRTTLog; r < 32 {
+		bytes += gsoMaxSize >> r
+	}
+	return max(int(min(bytes, gsoMaxSize))/mss, minTSOSegs)
+}
+
+// PacingRate returns the bytes in a second at which the controller paces or, if it
+// does not, at which Linux would (tcp_update_pacing_rate): 120 % of cwnd in a
+// round-trip time, 200 % in slow start. 0: there is no round-trip time yet.
+func (c *Conn) PacingRate() uint64 {
+	if rate := c.ctrl.Pacing(&c.flow); rate > 0 {
+		return rate
+	}
 	rtt := c.rtt.smoothed()
 	if rtt <= 0 {
-		return maxTSOSegs
+		return 0
 	}
 	ratio := pacingCARate
 	if c.flow.Cwnd < c.flow.SSThresh/2 {
 		ratio = pacingSSRate
 	}
-	rate := int64(mss) * int64(c.flow.Cwnd) * int64(ratio) / 100 * 1e9 / int64(rtt)
-	bytes := rate >> pacingShift
-	if r := c.flow.MinRTT.Microseconds() >> tsoRTTLog; r < 32 {
-		bytes += gsoMaxSize >> r
-	}
-	return max(int(min(bytes, gsoMaxSize)/int64(mss)), minTSOSegs)
+	cwnd := max(c.flow.Cwnd, c.board.packets)
+	return perSecond(uint64(c.MSS()*cwnd*ratio/100), rtt)
 }
 
 // pushOfBurst returns PSH if the segment with n new bytes ends a chunk of two or

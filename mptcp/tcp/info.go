@@ -25,7 +25,7 @@ func (c *Conn) Info(now clock.Instant) Info {
 		SndCwnd:       f.Cwnd,
 		RcvSSThresh:   c.maxOffered,
 		TotalRetrans:  c.count.totalRetrans,
-		PacingRate:    c.ctrl.Pacing(f),
+		PacingRate:    c.PacingRate(),
 		DeliveryRate:  c.rate.rate,
 		BytesSent:     c.count.bytesSent,
 		BytesRetrans:  c.count.bytesRetrans,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,18 +13,20 @@ import (
 
 // setting is one key of the mptcp and tcp blocks: the last word of a sysctl.
 type setting struct {
-	name   string
-	doc    string
-	kind   settingKind
-	def    string
-	words  []string // of an enumeration: those that our stack has
-	kernel []string // and those that Linux has
-	later  []string // known, not built yet
-	sysctl bool     // Linux has it
-	ours   bool     // our stack has it
-	socket bool     // may differ between sockets of a kernel host
-	fixed  string   // what our stack does where it has no choice; "": nothing of the kind
-	some   bool     // our stack has no 0
+	name    string
+	doc     string
+	kind    settingKind
+	def     string
+	words   []string // of an enumeration: those that our stack has
+	kernel  []string // and those that Linux has
+	later   []string // known, not built yet
+	form    string   // further words that our stack has, as a regular expression
+	example string   // one of them
+	sysctl  bool     // Linux has it
+	ours    bool     // our stack has it
+	socket  bool     // may differ between sockets of a kernel host
+	fixed   string   // what our stack does where it has no choice; "": nothing of the kind
+	some    bool     // our stack has no 0
 }
 
 type settingKind uint8
@@ -43,7 +46,9 @@ var mptcpSettings = []setting{
 	{name: "stale_loss_cnt", kind: intSetting, def: "4", some: true, sysctl: true, ours: true, doc: "retransmission intervals without progress until a subflow is stale"},
 	{name: "close_timeout", kind: timeSetting, def: "1min", some: true, sysctl: true, ours: true, doc: "how long a connection without subflows waits for a new one"},
 	{name: "scheduler", kind: wordSetting, def: "minrtt", sysctl: true, ours: true, doc: "packet scheduler; minrtt on a kernel stack is its default",
-		words: []string{"minrtt", "roundrobin", "redundant", "last-received"}, kernel: []string{"default", "minrtt"}, later: []string{"blest", "ecf"}},
+		words: []string{"minrtt", "default", "roundrobin", "weighted", "redundant", "last-received", "last-received-any", "blest", "ecf",
+			"first", "bkup", "rr", "red", "burst", "stale"},
+		form: `^weighted:[1-9][0-9]{0,2}(:[1-9][0-9]{0,2}){0,31}$`, example: "weighted:3:1", kernel: []string{"default", "minrtt"}},
 	{name: "path_manager", kind: wordSetting, def: "kernel", sysctl: true, ours: true, doc: "who makes subflows",
 		words: []string{"kernel", "fullmesh"}, kernel: []string{"kernel", "userspace"}, later: []string{"single-path"}},
 	{name: "syn_retrans_before_tcp_fallback", kind: intSetting, def: "2", sysctl: true, ours: true, doc: "SYNs with MP_CAPABLE before one without"},
@@ -111,7 +116,26 @@ func (s *setting) typ() decode.Type[string] {
 	}
 	all := slices.Concat(s.words, s.kernel)
 	slices.Sort(all)
-	return decode.EnumType(slices.Compact(all), s.later...)
+	words := decode.EnumType(slices.Compact(all), s.later...)
+	if s.form == "" {
+		return words
+	}
+	return decode.Type[string]{What: words.What + " " + s.example, Schema: decode.OneOf(words.Schema, decode.Pattern(s.form)),
+		Parse: func(text string) (string, error) {
+			if s.formed(text) {
+				return text, nil
+			}
+			word, err := words.Parse(text)
+			if err != nil {
+				err = fmt.Errorf("%w, %s", err, s.example)
+			}
+			return word, err
+		}}
+}
+
+// formed reports whether text is a word of the form.
+func (s *setting) formed(text string) bool {
+	return s.form != "" && regexp.MustCompile(s.form).MatchString(text)
 }
 
 func parseSysctlBool(s string) (bool, error) {
@@ -248,7 +272,7 @@ func (s *setting) missing(text string, _ bool) string {
 		return " is known, not built yet"
 	case s.some && zero(text):
 		return fmt.Sprintf(": the built-in stack has no %s here; STACK", text)
-	case s.kind == wordSetting && !slices.Contains(s.words, text):
+	case s.kind == wordSetting && !slices.Contains(s.words, text) && !s.formed(text):
 		return fmt.Sprintf(": %q is of kernel stacks alone; STACK%s", text, decode.Allowed(s.words))
 	}
 	return ""

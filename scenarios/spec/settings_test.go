@@ -30,6 +30,8 @@ func TestSettingsOfStacks(t *testing.T) {
 		{"mptcp", "tcp: {rmem: 0}", "has no 0"},
 		{"mptcp", "tcp: {retries2: 0}", "has no 0"},
 		{"mptcp", "tcp: {syn_retries: 0}", ""},
+		{"mptcp", "mptcp: {scheduler: weighted:3:1}", ""},
+		{"kernel-mptcp", "mptcp: {scheduler: weighted:3:1}", `Linux has no "weighted:3:1"; server runs kernel-mptcp`},
 		{"kernel-mptcp", "tcp: {ecn: 1, fastopen: 3, syncookies: 2, moderate_rcvbuf: false}", ""},
 		{"kernel-mptcp", "mptcp: {blackhole_timeout: 5s, close_timeout: 0}", ""},
 		{"kernel-mptcp", "tcp: {initcwnd: 20}", "tcp.initcwnd is of the built-in stack alone; server runs kernel-mptcp"},
