@@ -181,6 +181,7 @@ func (c *Conn) takeDupSACKs(a *ackEvent) {
 
 // delivered tells the estimators of a run that the ACK at hand says arrived.
 func (c *Conn) delivered(now clock.Instant, r *run, a *ackEvent) {
+	c.count.delivered += r.segs()
 	c.rackDelivered(now, r, a)
 	c.rate.deliveredRun(now, r.rate, r.sentAt, r.end.Sub(r.start))
 }

@@ -21,8 +21,8 @@
 // are Linux's. Unlike Linux it has no F-RTO (a needless timeout is undone by
 // timestamps or D-SACK), it does not restart the RTO at a tail loss probe (see
 // extendRTO), it never puts a FIN on a segment with data, and it treats every
-// ICMP error but a refusal in SYN-SENT as a hint. There is no urgent data, no
-// ECN, and no data in a SYN yet.
+// ICMP error but a refusal in SYN-SENT as a hint. There is no urgent data and no
+// ECN.
 package tcp
 
 import (
@@ -56,6 +56,7 @@ type Config struct {
 	UserTimeout       time.Duration // 0: none (TCP_USER_TIMEOUT)
 	TimeWait          time.Duration // 0 is 60 s (Linux)
 	FinTimeout        time.Duration // 0 is 60 s (tcp_fin_timeout), for orphans in FIN-WAIT-2
+	MaxSeg            int           // TCP_MAXSEG: bounds the MSS we announce and that of the peer; 0: no bound
 	TTL               uint8         // 0 is 64
 	TOS               uint8
 	Mark              uint32 // SO_MARK: for show, nothing filters by it
@@ -69,6 +70,8 @@ type Params struct {
 	TSOffset      uint32   // added to the timestamp clock (milliseconds)
 	MTU           int      // of the link: MSS = MTU - 40 or - 60
 	Family        cc.Family
+	FastOpen      FastOpen
+	SYNOptions    int // octets of options that the upper adds to SYN or SYN/ACK
 }
 
 // State is a state of the TCP state machine (RFC 9293, 3.3.2), with the numbers of Linux.
@@ -122,7 +125,8 @@ type Info struct {
 	LastDataRecv    time.Duration
 	LastAckRecv     time.Duration
 
-	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling
+	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 32 SYN data was acknowledged
+	Delivered            int   // segments, the SYN among them (tcpi_delivered)
 	SndWScale, RcvWScale uint8
 	AdvMSS               int
 }

@@ -90,6 +90,9 @@ func (c *Conn) headerLen() int {
 // upper's options.
 func (c *Conn) fullMSS() int {
 	n := max(min(c.peerMSS, c.mtu-c.headerLen()), minMSS)
+	if c.cfg.MaxSeg > 0 {
+		n = min(n, c.cfg.MaxSeg)
+	}
 	if c.tsOK {
 		n -= wire.TimestampsLen
 	}

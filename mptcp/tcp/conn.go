@@ -47,6 +47,7 @@ type Conn struct {
 	sender
 	receiver
 	recovery
+	fo fastOpenState
 
 	owed  owed
 	count counters
@@ -116,6 +117,7 @@ type receiver struct {
 	ato          time.Duration
 	quickACKs    int // ACKs that go out at once, at the start and after disorder
 	pingpong     bool
+	holdACK      bool // of the SYN/ACK: data is about to follow
 	lastDataRecv clock.Instant
 	lastOOW      clock.Instant // last ACK for a segment out of window
 	oowSent      bool
@@ -146,6 +148,7 @@ type counters struct {
 	bytesAcked, bytesReceived uint64
 	totalRetrans              uint64
 	dsackDups, reordSeen      uint64
+	delivered                 int
 }
 
 // The timers of a connection.

@@ -32,7 +32,8 @@ func (c *Conn) ICMP(now clock.Instant, m *wire.ICMP) {
 	if err == nil {
 		return
 	}
-	if c.state == StateSYNSent && err == ErrRefused {
+	if c.state == StateSYNSent || c.state == StateSYNReceived && !c.fo.accepted {
+		// As in Linux any error ends the attempt to open (tcp_v4_err).
 		c.end(now, err, ICMPError)
 		return
 	}
@@ -62,5 +63,12 @@ func (c *Conn) packetTooBig(now clock.Instant, mtu int) {
 		return
 	}
 	c.SetMTU(mtu)
+	if c.state == StateSYNSent && c.fo.sent && c.synRetransmits == 0 {
+		// The SYN with data did not fit: at once once more, without (Linux,
+		// tcp_simple_retransmit).
+		c.synRetransmits++
+		c.count.totalRetrans++
+		c.owed.syn = true
+	}
 	c.upper.Event(now, MSSChanged)
 }

@@ -44,6 +44,7 @@ func (c *Conn) Info(now clock.Instant) Info {
 		SndWScale:     c.sndScale,
 		RcvWScale:     c.rcvScale,
 		AdvMSS:        c.mtu - c.headerLen(),
+		Delivered:     c.count.delivered,
 	}
 }
 
@@ -54,6 +55,9 @@ func (c *Conn) infoOptions() uint8 {
 		if ok {
 			o |= 1 << i
 		}
+	}
+	if c.fo.acked {
+		o |= 32 // TCPI_OPT_SYN_DATA
 	}
 	return o
 }

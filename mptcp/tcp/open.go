@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"time"
+
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
@@ -37,6 +39,7 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 		c.peerMSS = 1220
 	}
 	c.rcvMSS = 536
+	c.tsOK, c.sackOK, c.wsOK = !c.cfg.NoTimestamps, !c.cfg.NoSACK, !c.cfg.NoWindowScaling
 	c.rtt.rto = initialRTO
 	c.rcvScale = uint8(c.cfg.WScale)
 	c.flow = cc.Flow{Cwnd: c.cfg.InitialCwnd, SSThresh: cc.MaxSSThresh, MSS: c.MSS()}
@@ -51,7 +54,9 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 func Connect(now clock.Instant, p Params, u Upper) *Conn {
 	c := newConn(now, p, u)
 	c.state = StateSYNSent
-	c.tsOK, c.sackOK, c.wsOK = !c.cfg.NoTimestamps, !c.cfg.NoSACK, !c.cfg.NoWindowScaling
+	c.fo.FastOpen = p.FastOpen
+	c.fo.asked = p.FastOpen.Option
+	c.fitSYNOptions(p.SYNOptions)
 	c.owed.syn = true
 	c.startUserTimer(now)
 	return c
@@ -64,6 +69,8 @@ func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
 	c := newConn(now, p, u)
 	c.passive = true
 	c.takeSYN(now, syn)
+	c.fo.FastOpen = p.FastOpen
+	c.fitSYNOptions(p.SYNOptions)
 	c.state = StateSYNReceived
 	c.owed.syn = true
 	return c
@@ -76,9 +83,9 @@ func (c *Conn) takeSYN(now clock.Instant, s *wire.Segment) {
 	// The window of our SYN holds for what follows the peer's.
 	c.rcvAdv = wire.Seq(1).Add(c.rcvAdv.Sub(c.rcvNxt))
 	c.rcvNxt, c.lastAcked = 1, 1
-	c.tsOK = !c.cfg.NoTimestamps && o.Has&wire.HasTimestamps != 0
-	c.sackOK = !c.cfg.NoSACK && o.Has&wire.HasSACKPermitted != 0
-	c.wsOK = !c.cfg.NoWindowScaling && o.Has&wire.HasWScale != 0
+	c.tsOK = c.tsOK && o.Has&wire.HasTimestamps != 0
+	c.sackOK = c.sackOK && o.Has&wire.HasSACKPermitted != 0
+	c.wsOK = c.wsOK && o.Has&wire.HasWScale != 0
 	if c.wsOK {
 		c.sndScale = min(o.WScale, maxWScale)
 	} else {
@@ -100,6 +107,9 @@ func (c *Conn) takeSYN(now clock.Instant, s *wire.Segment) {
 func (c *Conn) synOptions(o *wire.Options) {
 	o.Has |= wire.HasMSS
 	o.MSS = uint16(min(max(c.mtu-c.headerLen(), 0), 65535))
+	if c.cfg.MaxSeg > 0 {
+		o.MSS = min(o.MSS, uint16(c.cfg.MaxSeg))
+	}
 	if c.sackOK {
 		o.Has |= wire.HasSACKPermitted
 	}
@@ -107,13 +117,17 @@ func (c *Conn) synOptions(o *wire.Options) {
 		o.Has |= wire.HasWScale
 		o.WScale = c.rcvScale
 	}
+	if c.fo.Option {
+		o.Has |= wire.HasFastOpen
+		o.FastOpen = c.fo.Cookie
+	}
 }
 
 // segmentSYNSent handles a segment in SYN-SENT (RFC 9293, 3.10.7.3).
 func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 	ack := s.Ack - c.iss
 	acked := s.Flags&wire.ACK != 0
-	if acked && (ack != 1 || c.sndNxt != 1) {
+	if acked && (!wire.Seq(0).Less(ack) || c.sndNxt.Less(ack)) {
 		// "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit
 		// is set, if so drop the segment and return)"
 		if s.Flags&wire.RST == 0 {
@@ -124,11 +138,17 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 				c.timers.Set(timerRTO, now.Add(timeoutMin))
 			}
 		}
+		if c.synRetransmits == 0 && c.sndNxt != 0 {
+			// Where an old connection stands in the way, the RST has removed it: at once
+			// once more, as Linux does.
+			c.timers.Set(timerRTO, now.Add(quickSYN))
+		}
 		return
 	}
 	if acked && s.Options.Has&wire.HasTimestamps != 0 && c.tsOK && s.Options.TSEcr != 0 &&
-		int32(s.Options.TSEcr-c.tsClock(now)) > 0 {
-		// An echo from the future is of another connection (as in Linux).
+		(int32(s.Options.TSEcr-c.tsClock(now)) > 0 || int32(s.Options.TSEcr-c.tsClock(c.synSentAt)) < 0) {
+		// An echo from the future, or from before the SYN, is of another connection (as
+		// in Linux).
 		if s.Flags&wire.RST == 0 {
 			c.owed.stray, c.owed.straySeq = true, s.Ack
 		}
@@ -151,12 +171,27 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 	c.state = StateSYNReceived // until the upper agrees: it may have us reset
 	c.sndWL1, c.sndWL2 = 0, 1
 	c.synAcked(now, s)
+	c.ackedSYNData(now, ack)
 	if !c.handleOptions(now, s) {
 		return
 	}
-	c.owed.acks++
 	c.establish(now)
+	if c.state == StateClosed {
+		return
+	}
+	if c.board.packets > 0 {
+		c.loseSYNData(now) // and its segments acknowledge the SYN/ACK
+		return
+	}
+	if len(s.Payload) > 0 && (c.fo.asked || c.fo.sent) {
+		c.takeSYNPayload(now, s)
+	}
+	c.ackSYNACK(now)
 }
+
+// quickSYN is how soon a SYN is repeated whose answer acknowledged something else
+// (TCP_TIMEOUT_MIN, two ticks of a millisecond).
+const quickSYN = 2 * time.Millisecond
 
 // simultaneousOpen answers a SYN that crossed ours: "enter SYN-RECEIVED, form a
 // SYN,ACK segment ... and send it".
@@ -172,6 +207,7 @@ func (c *Conn) simultaneousOpen(now clock.Instant, s *wire.Segment) {
 // synAcked notes that the peer has our SYN.
 func (c *Conn) synAcked(now clock.Instant, s *wire.Segment) {
 	c.sndUna = 1
+	c.count.delivered++
 	c.owed.syn = false
 	c.timers.Stop(timerRTO)
 	c.backoff, c.retransmits = 0, 0
@@ -202,6 +238,9 @@ func (c *Conn) establish(now clock.Instant) {
 	c.state = StateEstablished
 	if c.closing {
 		c.state = StateFINWait1
+	}
+	if c.fo.passive {
+		c.establishFastOpen(now)
 	}
 	c.flow.Established = true
 	c.flow.MSS = c.MSS()

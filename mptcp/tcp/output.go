@@ -83,6 +83,9 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	h := len(p)
 	p = p[:h+n]
 	if n > 0 {
+		if flags&wire.SYN != 0 {
+			ssn = 1
+		}
 		c.upper.Fill(p[h:], ssn)
 	}
 	wire.Finish(p)
@@ -142,9 +145,16 @@ func (c *Conn) emitStray(b []byte) int {
 // emitSYN writes our SYN or SYN/ACK.
 func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 	c.owed.syn = false
+	n := 0
 	if c.sndNxt == 0 {
 		c.sndNxt = 1
 		c.synSentAt = now
+		n = c.fo.Data
+	} else {
+		// "when the SYN timer fires, the client SHOULD retransmit a SYN packet without
+		// data and Fast Open options", and so should the server its SYN/ACK
+		// (https://www.rfc-editor.org/rfc/rfc7413#section-4.2.2).
+		c.fo.Option = false
 	}
 	if !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
@@ -153,7 +163,11 @@ func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 	if c.state == StateSYNReceived {
 		flags |= wire.ACK
 	}
-	return c.emit(now, b, flags, 0, 0)
+	length := c.emit(now, b, flags, 0, n)
+	if n > 0 {
+		c.sentSYNData(now, n)
+	}
+	return length
 }
 
 // emitACK writes a pure ACK.
@@ -169,7 +183,7 @@ func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 // finDue reports whether the FIN can go out: after the last byte, within the
 // window, which it takes a place in.
 func (c *Conn) finDue() bool {
-	if !c.closing || c.finSent || !c.sendsData() {
+	if !c.closing || c.finSent || !c.sendsData() || c.holdsSYNACK() && !c.orphan {
 		return false
 	}
 	if n, _, _ := c.upper.Unsent(); n > 0 {
@@ -212,7 +226,7 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		}
 	}
 	id := c.board.nextLost()
-	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.pacerHolds(now) {
+	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.holdsSYNACK() || c.pacerHolds(now) {
 		return 0
 	}
 	r := c.board.at(id)
@@ -249,7 +263,7 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 		if start.Add(n).Less(r.end) {
 			c.board.split(id, start.Add(n))
 		}
-		if push && n == planned {
+		if push && n == planned || r.flags&runPush != 0 && start.Add(n) == r.end {
 			flags |= wire.PSH
 		}
 	}

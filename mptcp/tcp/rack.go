@@ -142,7 +142,7 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 func (c *Conn) armTLP(now clock.Instant) {
 	c.timers.Stop(timerTLP)
 	if !c.sackOK || c.tlpHigh != 0 || c.tlpBlind || c.board.packets == 0 || c.flow.State != cc.Open ||
-		c.board.sacked != 0 || !c.sendsData() && !c.finSent {
+		c.board.sacked != 0 || !c.sendsData() && !c.finSent || c.holdsSYNACK() {
 		return
 	}
 	pto := initialRTO

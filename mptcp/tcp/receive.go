@@ -8,7 +8,7 @@ import (
 // receive takes the payload and the FIN of an acceptable segment.
 func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	switch c.state {
-	case StateEstablished, StateFINWait1, StateFINWait2:
+	case StateEstablished, StateFINWait1, StateFINWait2, StateSYNReceived: // the last: AcceptData
 	default:
 		// The peer has sent its FIN: what comes again is answered, not read.
 		if s.Len() > 0 {

@@ -20,6 +20,7 @@ const (
 	runEver             // was retransmitted at some time: no RTT sample (Karn)
 	runFIN              // the FIN, without payload
 	runTimed            // stands in the list by time
+	runPush             // PSH goes on it whatever the upper says
 )
 
 // run is one segment, or several of mss bytes, that were sent together and have

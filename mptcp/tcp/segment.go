@@ -129,7 +129,7 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 // completeHandshake handles the ACK of our SYN/ACK; false: it acknowledges
 // something else.
 func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
-	if s.Ack-c.iss != 1 || c.sndNxt != 1 {
+	if ack := s.Ack - c.iss; !wire.Seq(0).Less(ack) || c.sndNxt.Less(ack) {
 		// "If the segment acknowledgment is not acceptable, form a reset segment
 		// <SEQ=SEG.ACK><CTL=RST> and send it".
 		c.owed.stray, c.owed.straySeq = true, s.Ack

@@ -13,6 +13,8 @@ func (c *Conn) sendsData() bool {
 	switch c.state {
 	case StateEstablished, StateCloseWait:
 		return true
+	case StateSYNReceived:
+		return c.fo.passive && !c.finSent
 	case StateFINWait1, StateClosing, StateLastAck:
 		return !c.finSent
 	}

@@ -36,7 +36,11 @@ func (c *Conn) Advance(now clock.Instant) {
 }
 
 // armRTO starts the retransmission timer anew.
-func (c *Conn) armRTO(now clock.Instant) { c.timers.Set(timerRTO, now.Add(c.RTO())) }
+func (c *Conn) armRTO(now clock.Instant) {
+	if !c.holdsSYNACK() || !c.timers.Armed(timerRTO) {
+		c.timers.Set(timerRTO, now.Add(c.RTO()))
+	}
+}
 
 // onRTO handles the expiry of the retransmission timer.
 func (c *Conn) onRTO(now clock.Instant) {
@@ -83,10 +87,16 @@ func (c *Conn) synTimeout(now clock.Instant) {
 	limit, linear := c.cfg.SYNRetries+c.cfg.SYNLinearTimeouts, c.cfg.SYNLinearTimeouts
 	if c.passive {
 		limit, linear = c.cfg.SYNACKRetries, 0
+		if c.fo.passive {
+			limit++ // "Add one more retry for fastopen" (Linux)
+		}
 	}
-	if c.synRetransmits >= limit {
+	if c.synRetransmits >= limit || c.synGivesUp(now) {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
+	}
+	if c.holdsSYNACK() && c.synRetransmits == 1 {
+		c.enterLoss(now) // of what was sent early, as Linux does
 	}
 	c.synRetransmits++
 	c.retransmits++
