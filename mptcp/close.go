@@ -295,6 +295,8 @@ func (c *Conn) lastSubflowEnded(now clock.Instant, sf *subflow) {
 		c.fail(now, ErrUnreachable, "unreachable")
 	case sf.reason == "timeout":
 		c.fail(now, ErrTimedOut, "timeout")
+	case sf.reason == "icmp" && sf.tcp.Err() == tcp.ErrUnreachable:
+		c.fail(now, ErrUnreachable, "unreachable")
 	case sf.reason == "icmp":
 		c.fail(now, ErrRefused, "refused")
 	case sf.reason == "rst" && !c.established && sf.active:

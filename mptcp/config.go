@@ -24,6 +24,11 @@ type Config struct {
 	StaleLossCount              int           // 0 is 4
 	SYNRetriesBeforeTCPFallback int           // 0 is 2; negative: none, only the first SYN; 128 or more: all
 
+	Backlog          int          // of a listener: how many connections wait for Accept; 0 is SOMaxConn, negative: none
+	FastOpenQueue    int          // TCP_FASTOPEN of a listener: how many connections may be open before their third ACK
+	FastOpenNoCookie bool         // TCP_FASTOPEN_NO_COOKIE
+	FastOpenKeys     FastOpenKeys // TCP_FASTOPEN_KEY
+
 	SendBuffer    int // bytes; 0 grows by need to SendBufferMax
 	SendBufferMax int // bytes; 0 is 4 MiB (tcp_wmem)
 	RecvBuffer    int // bytes of payload, a fixed window; 0 grows by need to RecvBufferMax
@@ -39,6 +44,7 @@ type HostConfig struct {
 	PathManager string // kernel (default), fullmesh, ndiffports, single-path, userspace
 	Endpoints   []pm.Endpoint
 	Limits      pm.Limits
+	Sysctl      Sysctl
 
 	SubflowsPerPair int           // fullmesh, ndiffports: 0 is 1
 	BringUp         time.Duration // single-path: how long the next path takes to come up

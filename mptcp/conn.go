@@ -8,6 +8,7 @@ import (
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/sched"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/wire"
 )
@@ -29,6 +30,7 @@ type Conn struct {
 	cfg      Config // no zero value means a default any more
 	src      source
 	listener *Listener // who has not accepted it yet
+	early    *Listener // who opened it by its SYN (Fast Open), until the third ACK
 	ordinal  uint32
 	server   bool
 	v4only   bool // an IPv4 socket: no IPv6 subflow
@@ -88,12 +90,24 @@ type keys struct {
 	checksum            bool     // DSS checksums are used
 	denyJoin            bool     // the peer set flag C
 	synsSent            int
+	synDropped          bool // SYNs with MP_CAPABLE had no answer
 }
 
 // Dial begins a connection to raddr. laddr may be zero, or have port 0: the
 // stack chooses then. An IPv4-mapped address asks for an IPv6 socket, which may have
 // subflows of both families. cfg nil is the host's default.
 func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort) (*Conn, error) {
+	c, err := s.dial(now, cfg, laddr, raddr)
+	if err != nil {
+		return nil, err
+	}
+	c.subflows[0].connect(now, tcp.FastOpen{})
+	s.touch(c)
+	return c, nil
+}
+
+// dial makes a connection to raddr with a first subflow that sends nothing yet.
+func (s *Stack) dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort) (*Conn, error) {
 	s.now = now
 	v4only := raddr.Addr().Is4()
 	laddr, raddr = netip.AddrPortFrom(laddr.Addr().Unmap(), laddr.Port()), netip.AddrPortFrom(raddr.Addr().Unmap(), raddr.Port())
@@ -108,13 +122,12 @@ func (s *Stack) Dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort
 	c := s.newConn(now, conf, laddr, raddr)
 	c.v4only = v4only
 	if !conf.PlainTCP {
-		c.speech = offered
-		s.newKey(c)
+		if c.speech = offered; c.mayOffer(now) {
+			s.newKey(c)
+		}
 	}
-	sf := c.newSubflow(laddr, raddr)
+	c.newSubflow(laddr, raddr)
 	c.trace(now, evConnCreated(c))
-	sf.connect(now)
-	s.touch(c)
 	return c, nil
 }
 
@@ -177,6 +190,10 @@ func (s *Stack) newConn(now clock.Instant, cfg Config, laddr, raddr netip.AddrPo
 // streaming reports whether the connection is a plain byte stream: TCP by
 // configuration or by fallback.
 func (c *Conn) streaming() bool { return c.speech == plainTCP || c.speech == fallen }
+
+// mapped reports whether data goes out with mappings: both keys are known, or ours is
+// and the peer's SYN was taken as Fast Open.
+func (c *Conn) mapped() bool { return c.speech == multipath || c.speech == offered && c.early != nil }
 
 // Read reads what has arrived in order. It returns ErrWouldBlock if there is
 // nothing yet, io.EOF after the peer's end of the stream, or the error that ended

@@ -11,6 +11,7 @@ type Counters struct {
 	MPTcpExtMPCapableFallbackACK    uint64 // third ACK without
 	MPTcpExtMPCapableFallbackSYNACK uint64 // SYN/ACK without
 	MPTcpExtMPCapableSYNTXDrop      uint64 // fell back after SYNs without answer
+	MPTcpExtMPCapableSYNTXDisabled  uint64 // not asked for MPTCP: a blackhole was met
 	MPTcpExtMPCapableDataFallback   uint64 // fell back: the peer's first segment had no DSS
 	MPTcpExtMPCapableEndpAttempt    uint64 // never counted: no ports on endpoints
 	MPTcpExtMPFallbackTokenInit     uint64 // never counted: a token is always found
@@ -67,7 +68,15 @@ type Counters struct {
 	MPTcpExtMD5SigFallback          uint64
 	MPTcpExtFallbackFailed          uint64
 	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
-	MPTcpExtBlackhole               uint64
+	MPTcpExtBlackhole               uint64 // times MPTCP was stopped for a while
+	TcpExtTCPFastOpenActive         uint64 // connections whose data in the SYN was taken
+	TcpExtTCPFastOpenActiveFail     uint64 // and was not
+	TcpExtTCPFastOpenPassive        uint64 // connections that a SYN opened
+	TcpExtTCPFastOpenPassiveFail    uint64 // SYNs with a wrong cookie
+	TcpExtTCPFastOpenPassiveAltKey  uint64 // SYNs with a cookie of the other key
+	TcpExtTCPFastOpenListenOverflow uint64 // SYNs beyond TCP_FASTOPEN
+	TcpExtTCPFastOpenCookieReqd     uint64 // SYNs that asked for a cookie
+	TcpExtTCPFastOpenBlackhole      uint64 // times Fast Open was stopped for a while
 }
 
 // Each calls f with each counter under its name, in the order of the struct.
@@ -79,6 +88,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMPCapableFallbackACK", c.MPTcpExtMPCapableFallbackACK)
 	f("MPTcpExtMPCapableFallbackSYNACK", c.MPTcpExtMPCapableFallbackSYNACK)
 	f("MPTcpExtMPCapableSYNTXDrop", c.MPTcpExtMPCapableSYNTXDrop)
+	f("MPTcpExtMPCapableSYNTXDisabled", c.MPTcpExtMPCapableSYNTXDisabled)
 	f("MPTcpExtMPCapableDataFallback", c.MPTcpExtMPCapableDataFallback)
 	f("MPTcpExtMPCapableEndpAttempt", c.MPTcpExtMPCapableEndpAttempt)
 	f("MPTcpExtMPFallbackTokenInit", c.MPTcpExtMPFallbackTokenInit)
@@ -136,4 +146,12 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtFallbackFailed", c.MPTcpExtFallbackFailed)
 	f("MPTcpExtMPCurrEstab", c.MPTcpExtMPCurrEstab)
 	f("MPTcpExtBlackhole", c.MPTcpExtBlackhole)
+	f("TcpExtTCPFastOpenActive", c.TcpExtTCPFastOpenActive)
+	f("TcpExtTCPFastOpenActiveFail", c.TcpExtTCPFastOpenActiveFail)
+	f("TcpExtTCPFastOpenPassive", c.TcpExtTCPFastOpenPassive)
+	f("TcpExtTCPFastOpenPassiveFail", c.TcpExtTCPFastOpenPassiveFail)
+	f("TcpExtTCPFastOpenPassiveAltKey", c.TcpExtTCPFastOpenPassiveAltKey)
+	f("TcpExtTCPFastOpenListenOverflow", c.TcpExtTCPFastOpenListenOverflow)
+	f("TcpExtTCPFastOpenCookieReqd", c.TcpExtTCPFastOpenCookieReqd)
+	f("TcpExtTCPFastOpenBlackhole", c.TcpExtTCPFastOpenBlackhole)
 }

@@ -211,7 +211,7 @@ func (sf *subflow) diag(now clock.Instant) SubflowDiag {
 	}
 	d.TokenLoc, d.TokenRem, d.SSNOffset = c.token, c.remoteToken, uint32(sf.tcp.IRS())
 	if m, ok := sf.rx.held(); ok {
-		d.MapSeq, d.MapSSN, d.MapLen = uint64(c.rcvBase)+m.off, uint32(m.ssn), int(m.n)
+		d.MapSeq, d.MapSSN, d.MapLen = uint64(c.rcvBase)+m.off, uint32(m.ssn-sf.rx.synData), int(m.n)
 	}
 	return d
 }

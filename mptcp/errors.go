@@ -20,5 +20,6 @@ var (
 	ErrNoEndpoint     = errors.New("mptcp: no such endpoint")                               // ENOENT
 	ErrEndpointExists = errors.New("mptcp: endpoint exists already")                        // EEXIST
 	ErrInvalid        = errors.New("mptcp: invalid argument")                               // EINVAL
+	ErrNotSupported   = errors.New("mptcp: operation not supported")                        // EOPNOTSUPP
 	ErrProtocol       = errors.New("mptcp: protocol error on the last subflow")             // EPROTO
 )

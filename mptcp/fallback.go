@@ -20,6 +20,7 @@ const (
 	reasonNoCapableInACK
 	reasonCapableRefused
 	reasonSYNUnanswered
+	reasonBlackhole
 	reasonPlainSocket
 	reasonNoDSS
 	reasonDataWithoutMapping
@@ -33,6 +34,7 @@ var reasonText = [...]string{
 	reasonNoCapableInACK:     "no MP_CAPABLE in third ACK",
 	reasonCapableRefused:     "MP_CAPABLE with version, flags or key that do not fit",
 	reasonSYNUnanswered:      "no answer to SYN with MP_CAPABLE",
+	reasonBlackhole:          "MPTCP was blocked here a while ago",
 	reasonPlainSocket:        "TCP socket at this end",
 	reasonNoDSS:              "no DSS in first segment from peer",
 	reasonDataWithoutMapping: "data without mapping",
@@ -51,6 +53,8 @@ func (r reason) count(c *Counters) {
 		c.MPTcpExtMPCapableFallbackACK++
 	case reasonSYNUnanswered:
 		c.MPTcpExtMPCapableSYNTXDrop++
+	case reasonBlackhole:
+		c.MPTcpExtMPCapableSYNTXDisabled++
 	case reasonNoDSS:
 		c.MPTcpExtMPCapableDataFallback++
 	case reasonDataWithoutMapping, reasonInfiniteMapping, reasonMPFail:
@@ -115,7 +119,7 @@ func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
 		o.Has&wire.HasAddAddr != 0 && !o.AddAddr.Echo:
 		c.confirm(now)
 	case o.Has&wire.HasMPTCP != 0 || s.Flags&wire.RST != 0:
-	case s.Len() == 0 && sf.tx.una <= 1:
+	case s.Len() == 0 && sf.tx.una <= 1+sf.tx.synData:
 		// Neither data nor an acknowledgment of data: it proves nothing.
 	default:
 		c.fall(now, reasonNoDSS)

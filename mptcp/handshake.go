@@ -76,10 +76,6 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 		if c.speech != offered {
 			return
 		}
-		if limit := c.cfg.SYNRetriesBeforeTCPFallback; limit < neverFallBack && c.synsSent > 1+max(limit, 0) {
-			c.fall(now, reasonSYNUnanswered)
-			return
-		}
 		if c.synsSent == 1 {
 			c.stack.counters.MPTcpExtMPCapableSYNTX++
 		}
@@ -89,6 +85,17 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 		o.Has |= wire.HasMPCapable
 		o.MPCapable = wire.MPCapable{Version: version, Flags: c.capableFlags(), NumKeys: 1, SenderKey: c.localKey}
 	}
+}
+
+// answered takes the SYN/ACK: MPTCP's options, then what they mean for data in our SYN.
+func (sf *subflow) answered(now clock.Instant, s *wire.Segment) error {
+	sf.fastOpenReply(s)
+	if err := sf.handleSYNACK(now, s); err != nil || sf.join {
+		return err
+	}
+	sf.accountSYNData(now)
+	sf.conn.heardSYNACK(now)
+	return nil
 }
 
 // handleSYNACK reads the options of the SYN/ACK that answers our SYN.
@@ -124,12 +131,12 @@ func (sf *subflow) handleSYNACK(now clock.Instant, s *wire.Segment) error {
 func (c *Conn) learnKey(now clock.Instant, key uint64) {
 	c.remoteKey = key
 	c.remoteToken = wire.Token(key)
-	c.rcvBase = wire.IDSN(key).Add(1)
-	c.ackSaid, c.edgeSaid = c.rcvBase, c.recv.edge // as the handshake implies
+	c.rcvBase = wire.IDSN(key).Add(1 - int(c.subflows[0].rx.synData))
+	c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge // as the handshake implies
 	c.speech = multipath
 	c.tellConn(now, pm.Created)
 	c.trace(now, trace.Event{Kind: trace.MPTCPEstablished, Path: -1, A: c.localKey, B: key,
-		C: uint64(c.sndBase - 1), D: uint64(c.rcvBase - 1)})
+		C: uint64(wire.IDSN(c.localKey)), D: uint64(wire.IDSN(key))})
 }
 
 // handleThirdACK reads the first segment after our SYN/ACK: the third ACK, or
@@ -151,7 +158,7 @@ func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	}
 	c.stack.counters.MPTcpExtMPCapableACKRX++
 	c.learnKey(now, o.SenderKey)
-	c.send.edge = uint64(sf.window(s)) // relative to IDSN + 1, as if DATA_ACKed
+	c.send.edge = max(c.send.edge, uint64(sf.window(s))) // relative to IDSN + 1, as if DATA_ACKed
 	c.confirm(now)
 }
 
@@ -164,7 +171,7 @@ func (sf *subflow) handleCapableData(now clock.Instant, s *wire.Segment) error {
 	if sf.join || s.Options.Has&wire.HasMPCapable == 0 || !o.HasDataLen || o.DataLen == 0 {
 		return nil
 	}
-	d := wire.DSS{HasMap: true, DSN64: true, DSN: sf.conn.rcvBase, SSN: 1, DataLen: o.DataLen,
+	d := wire.DSS{HasMap: true, DSN64: true, DSN: sf.conn.rcvBase.Add(int(sf.rx.synData)), SSN: 1, DataLen: o.DataLen,
 		HasChecksum: o.HasChecksum, Checksum: o.Checksum}
 	return sf.addMapping(now, &d)
 }

@@ -6,6 +6,7 @@ import (
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/wire"
 )
 
@@ -50,7 +51,7 @@ func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
 	sf.peerBackup = o.Backup
 	sf.remoteNonce = o.Nonce
 	sf.localNonce = c.nonce()
-	sf.accept(now, seg)
+	sf.accept(now, seg, tcp.FastOpen{})
 	s.touch(c)
 }
 
@@ -88,7 +89,7 @@ func (c *Conn) startJoin(now clock.Instant, a *pm.Action) (*subflow, error) {
 	sf.backup = a.Backup
 	sf.localNonce = c.nonce()
 	s.counters.MPTcpExtMPJoinSynTx++
-	sf.connect(now)
+	sf.connect(now, tcp.FastOpen{})
 	s.touch(c)
 	return sf, nil
 }

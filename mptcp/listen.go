@@ -21,6 +21,10 @@ type Listener struct {
 	closed    bool
 	joinsOnly bool // of an endpoint: nobody accepts connections from it
 	half      int  // connections whose handshake is not done
+
+	fastOpenMax     int                  // so many connections may be open before their third ACK
+	fastOpenPending int                  // so many are, or were when they were reset
+	fastOpenReset   queue[clock.Instant] // until when those of them count
 }
 
 // Listen accepts connections at laddr, whose address may be unspecified (0.0.0.0
@@ -41,6 +45,10 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 		return nil, err
 	}
 	l.src.ready.Listener = l
+	if l.SetFastOpen(l.cfg.FastOpenQueue); l.fastOpenMax == 0 &&
+		s.sysctl.fastOpen(FastOpenServer) && s.sysctl.fastOpen(FastOpenServerAnySockets) {
+		l.fastOpenMax = l.backlogMax()
+	}
 	s.listeners[laddr] = l
 	if !l.cfg.PlainTCP {
 		s.tellPM(s.now, pm.Event{Kind: pm.ListenerCreated, Path: -1, Local: laddr})
@@ -48,6 +56,28 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 	s.listening = append(s.listening, l)
 	return l, nil
 }
+
+// backlogMax is how many connections may wait for Accept, less one.
+func (l *Listener) backlogMax() int {
+	return min(set(l.cfg.Backlog, l.stack.sysctl.soMaxConn()), l.stack.sysctl.soMaxConn())
+}
+
+// SetFastOpen sets how many connections the listener opens by their SYN before the third
+// ACK has come (TCP_FASTOPEN); 0: none.
+func (l *Listener) SetFastOpen(n int) { l.fastOpenMax = min(n, l.stack.sysctl.soMaxConn()) }
+
+// SetFastOpenKeys changes the secrets of cookies (TCP_FASTOPEN_KEY).
+func (l *Listener) SetFastOpenKeys(k FastOpenKeys) { l.cfg.FastOpenKeys = k }
+
+// SetBacklog changes how many connections may wait for Accept, less one.
+func (l *Listener) SetBacklog(n int) {
+	if l.cfg.Backlog = n; n <= 0 {
+		l.cfg.Backlog = -1
+	}
+}
+
+// FastOpen returns what SetFastOpen set.
+func (l *Listener) FastOpen() int { return l.fastOpenMax }
 
 // check finds names that nobody knows.
 func (c *Config) check() error {
@@ -78,6 +108,7 @@ func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
 		l.stack.drop(now, "too many handshakes under way")
 		return
 	}
+	fo, early := l.fastOpen(seg)
 	l.half++
 	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
 	c.listener = l
@@ -86,7 +117,10 @@ func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
 	c.negotiateSYN(seg)
 	sf := c.newSubflow(seg.Dst, seg.Src)
 	c.trace(now, evConnCreated(c))
-	sf.accept(now, seg)
+	sf.accept(now, seg, fo)
+	if early {
+		sf.acceptEarly(now, seg)
+	}
 	l.stack.touch(c)
 }
 
@@ -100,17 +134,16 @@ func (l *Listener) ready(c *Conn) {
 // Accept returns the next connection whose handshake is done; false: there is
 // none now.
 func (l *Listener) Accept() (*Conn, bool) {
-	for {
-		c, ok := l.backlog.front()
-		if !ok {
-			return nil, false
-		}
-		l.backlog.pop()
-		c.listener = nil
-		if c.err == nil || c.readable() > 0 {
-			return c, true
-		}
+	c, ok := l.backlog.front()
+	if !ok {
+		return nil, false
 	}
+	l.backlog.pop()
+	c.listener = nil
+	for _, sf := range c.subflows {
+		sf.tcp.Accepted()
+	}
+	return c, true
 }
 
 // Addr returns the address that is listened at.

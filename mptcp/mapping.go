@@ -35,6 +35,7 @@ type sendSide struct {
 	boundLen         int
 	streaming        bool // from infSSN on the stream goes on with the byte at infOff
 	infSSN, infOff   uint64
+	synData          uint64 // bytes of the SYN that the peer took: no mapping counts them
 	announceInfinite bool
 }
 
@@ -44,6 +45,11 @@ func (t *sendSide) init() { t.una, t.nxt = 0, 1 }
 func (t *sendSide) infinite(ssn, off uint64) {
 	t.streaming, t.infSSN, t.infOff = true, ssn, off
 }
+
+// wire returns the ssn that a mapping gives for the position ssn: "the DSS subflow
+// sequence number is 1 (because the TFO data is not part of the data sequence number
+// space" (https://www.rfc-editor.org/rfc/rfc8684#appendix-B.3).
+func (t *sendSide) wire(ssn uint64) wire.Seq { return wire.Seq(ssn - t.synData) }
 
 // pos widens ssn.
 func (t *sendSide) pos(ssn wire.Seq) uint64 {
@@ -232,7 +238,7 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 		return sf.resetError(wire.RstMPTCP, "DSS checksum against what was agreed")
 	}
 	off := c.rcvOffset(expand(d.DSN, d.DSN64, c.rcvBase.Add(int(c.recv.nxt))))
-	ssn := r.pos(d.SSN)
+	ssn := r.pos(d.SSN.Add(int(r.synData)))
 	if d.DataLen == 0 {
 		return sf.infiniteMapping(now, ssn, off)
 	}

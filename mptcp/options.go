@@ -12,6 +12,9 @@ const (
 	dssReserve  = 28 // DSS with 64-bit DATA_ACK and mapping, with or without checksum
 	dssAckLen   = 12
 	capableData = 24
+
+	capableLen    = 4  // MP_CAPABLE on a SYN
+	capableAnswer = 12 // and on a SYN/ACK
 )
 
 // Options implements tcp.Upper.
@@ -25,7 +28,7 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 		sf.synOptions(now, s)
 	case sf.tcp.State() == tcp.StateTimeWait:
 		// All is said; a kernel's TIME-WAIT knows no MPTCP.
-	case c.speech == multipath:
+	case c.mapped():
 		sf.multipathOptions(now, s, ssn, n, room)
 	case c.speech == fallen:
 		sf.lastOptions(now, s, ssn, n)
@@ -90,7 +93,7 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	d := &o.DSS
 	// "If data is received with a 64-bit DSN, it MUST be acknowledged with a 64-bit
 	// Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
-	*d = wire.DSS{HasAck: true, Ack64: c.ack64, DataAck: c.dataAck()}
+	*d = wire.DSS{HasAck: c.speech == multipath, Ack64: c.ack64, DataAck: c.dataAck()}
 	switch {
 	case n == 0 && c.fastWait.path == sf:
 		o.Has |= wire.HasFastClose
@@ -100,6 +103,8 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 		if m := sf.tx.at(ssn); m != nil {
 			sf.mappingOption(now, d, m)
 		}
+	case !d.HasAck:
+		o.Has &^= wire.HasDSS // nothing to say without the peer's key
 	default:
 		if c.dataFINDue() {
 			c.finOption(now, d)
@@ -117,7 +122,7 @@ func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
 	c := sf.conn
 	d.HasMap, d.DSN64 = true, true
 	d.DSN = c.sndBase.Add(int(m.off))
-	d.SSN = wire.Seq(m.ssn)
+	d.SSN = sf.tx.wire(m.ssn)
 	d.DataLen = uint16(m.n)
 	if m.fin {
 		d.DataLen++
@@ -130,14 +135,15 @@ func (sf *subflow) mappingOption(now clock.Instant, d *wire.DSS, m *sndMap) {
 // on all that begin at the first octet, until the peer has shown by a DSS that
 // one got through.
 func (sf *subflow) capableAgain(s *wire.Segment, ssn wire.Seq, n int) bool {
+	first := wire.Seq(1 + sf.tx.synData)
 	if n > 0 {
-		return ssn == 1
+		return ssn == first
 	}
 	if sf.keysOwed {
 		sf.keysOwed = false
 		return true
 	}
-	return sf.tcp.SndNxt() == 1 && s.Flags&wire.FIN == 0 && !sf.conn.dataFINDue()
+	return sf.tcp.SndNxt() == first && s.Flags&wire.FIN == 0 && !sf.conn.dataFINDue()
 }
 
 // capableOptions adds MP_CAPABLE in its third form, with the data-level length on
@@ -173,7 +179,7 @@ func (sf *subflow) lastOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq,
 		// An infinite mapping: "This is achieved by setting the Data-Level Length
 		// field of the DSS option to the reserved value of 0." Its checksum is 0
 		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
-		o.DSS = wire.DSS{HasMap: true, DSN64: true, DSN: c.sndBase.Add(int(sf.tx.infOff)), SSN: wire.Seq(sf.tx.infSSN), HasChecksum: c.checksum}
+		o.DSS = wire.DSS{HasMap: true, DSN64: true, DSN: c.sndBase.Add(int(sf.tx.infOff)), SSN: sf.tx.wire(sf.tx.infSSN), HasChecksum: c.checksum}
 	}
 }
 
@@ -186,7 +192,7 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 	if s.Flags&wire.SYN != 0 {
 		sf.noteSYN(s)
 		if sf.active && s.Flags&wire.ACK != 0 {
-			return sf.handleSYNACK(now, s)
+			return sf.answered(now, s)
 		}
 		return nil
 	}

@@ -22,7 +22,8 @@ type receiveSide struct {
 	streaming bool
 	infSSN    uint64
 	infOff    uint64
-	failed    bool // MP_FAIL was sent: everything is dropped until the infinite mapping
+	synData   uint64 // bytes taken from the SYN: no mapping counts them
+	failed    bool   // MP_FAIL was sent: everything is dropped until the infinite mapping
 }
 
 func (r *receiveSide) init() {
@@ -133,7 +134,7 @@ func (sf *subflow) take(now clock.Instant, p []byte) int {
 			break
 		}
 		n := int(min(uint64(len(p)-taken), m.end()-r.nxt))
-		if c.checksum && !c.streaming() {
+		if c.checksum && !c.streaming() && !r.streaming {
 			if r.nxt != m.ssn || uint64(n) < m.n || !sf.verify(now, &m, p[taken:taken+n], nil) {
 				break
 			}
@@ -174,7 +175,7 @@ func (sf *subflow) verify(now clock.Instant, m *rcvMap, a, b []byte) bool {
 	sum.Add(a)
 	sum.Add(b)
 	c := sf.conn
-	if wire.VerifyDSSChecksum(c.rcvBase.Add(int(m.off)), wire.Seq(m.ssn), m.dataLen, sum.Sum(), m.csum) {
+	if wire.VerifyDSSChecksum(c.rcvBase.Add(int(m.off)), wire.Seq(m.ssn-sf.rx.synData), m.dataLen, sum.Sum(), m.csum) {
 		return true
 	}
 	if !sf.over {

@@ -27,7 +27,7 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 	if c.streaming() {
 		return c.sendStream(now, buf)
 	}
-	if c.speech != multipath || c.err != nil || c.idle() {
+	if !c.mapped() || c.err != nil || c.idle() {
 		return 0, 0, false
 	}
 	p := &c.plan
@@ -164,11 +164,11 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	w := &c.send
 	end := off + uint64(n)
 	m := sndMap{ssn: uint64(sf.tx.pos(sf.tcp.SndNxt())), off: off, n: n, push: end == w.pushAt || end == w.end}
-	if w.closed && end == w.end && (c.confirmed || m.ssn != 1) {
+	if w.closed && end == w.end && (c.confirmed || m.ssn != 1+sf.tx.synData) {
 		m.fin = true
 		c.finGoes(now)
 	}
-	m.csum = c.checksumOf(&m)
+	m.csum = c.checksumOf(&m, sf.tx.wire(m.ssn))
 	sf.tx.add(m)
 	switch as {
 	case freshBytes:

@@ -159,8 +159,8 @@ func (c *Conn) streamAcked(now clock.Instant, off uint64) {
 	}
 }
 
-// checksumOf returns the DSS checksum of a mapping whose bytes lie in the ring.
-func (c *Conn) checksumOf(m *sndMap) uint16 {
+// checksumOf returns the DSS checksum of a mapping to ssn whose bytes lie in the ring.
+func (c *Conn) checksumOf(m *sndMap, ssn wire.Seq) uint16 {
 	if !c.checksum {
 		return 0
 	}
@@ -175,5 +175,5 @@ func (c *Conn) checksumOf(m *sndMap) uint16 {
 	if m.fin {
 		n++
 	}
-	return wire.DSSChecksum(c.sndBase.Add(int(m.off)), wire.Seq(m.ssn), n, sum.Sum())
+	return wire.DSSChecksum(c.sndBase.Add(int(m.off)), ssn, n, sum.Sum())
 }

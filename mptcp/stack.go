@@ -30,6 +30,11 @@ type Stack struct {
 	ordinal   uint32  // of the newest connection
 	ports     uint32  // ephemeral ports drawn so far
 
+	sysctl     Sysctl
+	peers      destinations
+	noMPTCP    blackhole // net.mptcp.blackhole_timeout
+	noFastOpen blackhole // tcp_fastopen_blackhole_timeout_sec
+
 	timers timerHeap
 	dirty  queue[*Conn] // have something to send or to do
 	outbox []packet     // RST and ICMP that belong to no connection
@@ -65,6 +70,7 @@ const outboxMax = 256
 func New(env Env) *Stack {
 	s := &Stack{
 		env:       env,
+		sysctl:    env.Host.Sysctl,
 		flows:     make(map[flowKey]*subflow),
 		listeners: make(map[netip.AddrPort]*Listener),
 		tokens:    make(map[uint32]*Conn),

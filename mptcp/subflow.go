@@ -91,18 +91,55 @@ func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
 }
 
 // connect begins the handshake actively.
-func (sf *subflow) connect(now clock.Instant) {
+func (sf *subflow) connect(now clock.Instant, fo tcp.FastOpen) {
 	sf.active = true
-	sf.tcp = tcp.Connect(now, sf.params(now), sf)
+	p := sf.params(now)
+	p.FastOpen = fo
+	if !sf.conn.streaming() {
+		p.SYNOptions = capableLen
+	}
+	sf.tcp = tcp.Connect(now, p, sf)
 	sf.begun(now)
 }
 
 // accept answers a SYN.
-func (sf *subflow) accept(now clock.Instant, syn *wire.Segment) {
+func (sf *subflow) accept(now clock.Instant, syn *wire.Segment, fo tcp.FastOpen) {
 	sf.noteSYN(syn)
 	sf.lastRecv = now
-	sf.tcp = tcp.Accept(now, sf.params(now), sf, syn)
+	p := sf.params(now)
+	p.FastOpen = fo
+	if !sf.conn.streaming() {
+		p.SYNOptions = capableAnswer
+	}
+	sf.tcp = tcp.Accept(now, p, sf, syn)
 	sf.begun(now)
+}
+
+// acceptEarly takes the SYN of accept as Fast Open: its data is the beginning of the
+// stream, and the connection is open.
+func (sf *subflow) acceptEarly(now clock.Instant, syn *wire.Segment) {
+	c, r := sf.conn, &sf.rx
+	c.early = c.listener
+	c.early.fastOpenPending++
+	mapped := !r.streaming
+	if mapped {
+		r.infinite(1, 0)
+	}
+	sf.tcp.AcceptData(now, syn)
+	if mapped {
+		r.streaming, r.synData = false, r.nxt-1
+	}
+	c.send.edge = uint64(sf.window(syn))
+	sf.openNow(now)
+	c.becomeEstablished(now)
+}
+
+// settleEarly is the end of a handshake that began with Fast Open.
+func (sf *subflow) settleEarly(now clock.Instant, reset bool) {
+	if c := sf.conn; c.early != nil {
+		c.early.fastOpenDone(now, reset && c.listener == nil)
+		c.early = nil
+	}
 }
 
 func (sf *subflow) begun(now clock.Instant) {
@@ -173,7 +210,7 @@ func (sf *subflow) early(s *wire.Segment) bool {
 		s.Options.Has&wire.HasDSS == 0 {
 		return false
 	}
-	return s.Seq != sf.tcp.IRS().Add(1) || s.Options.DSS.DataFIN && len(s.Payload) == 0
+	return s.Seq != sf.tcp.IRS().Add(1+int(sf.rx.synData)) || s.Options.DSS.DataFIN && len(s.Payload) == 0
 }
 
 // noteSYN remembers the shift of the windows to come: "The window field in a
@@ -220,11 +257,19 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 		sf.connected(now)
 	case tcp.RTOExpired:
 		sf.rtoExpired(now)
+		sf.watchFastOpen(now, false)
+		if sf.tcp.State() == tcp.StateSYNSent && !sf.join {
+			c.givesUpOffer(now, false)
+		}
 	case tcp.FINReceived:
 		sf.finSeen = true
 	case tcp.ResetReceived:
 		sf.resetReceived(now)
 	case tcp.TimedOut:
+		sf.watchFastOpen(now, true)
+		if !c.established && sf.active && !sf.join {
+			c.givesUpOffer(now, true)
+		}
 		sf.gone = true
 		sf.end("timeout")
 	case tcp.ICMPError:
@@ -233,6 +278,7 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 			sf.end("icmp")
 		}
 	case tcp.Closed:
+		sf.settleEarly(now, false)
 		sf.gone = true
 		sf.end("fin")
 	case tcp.RecoveryEntered:
@@ -256,6 +302,7 @@ func (sf *subflow) connected(now clock.Instant) {
 	if sf.join {
 		return // established by the third and fourth ACK: join.go
 	}
+	sf.settleEarly(now, false)
 	sf.openNow(now)
 	c.becomeEstablished(now)
 }
@@ -289,6 +336,7 @@ func (sf *subflow) resetReceived(now clock.Instant) {
 		c.stack.counters.MPTcpExtMPRstRx++
 		code = sf.peerRst.MPTCPRst.Reason
 	}
+	sf.settleEarly(now, true)
 	sf.trace(now, trace.Event{Kind: trace.ResetReceived, A: uint64(code)})
 	if sf.peerRst.Has&wire.HasFastClose != 0 && sf.peerRst.FastClose == c.localKey && c.speech == multipath {
 		c.fastCloseReceived(now)

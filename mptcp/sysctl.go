@@ -1,22 +1,18 @@
 package mptcp
 
-import (
-	"time"
-
-	"mptcplab/mptcp/tcp"
-)
+import "time"
 
 // Sysctl are the settings of a whole stack, as net.ipv4 and net.mptcp have them. Zero is
 // the kernel's default, a negative number is 0.
 type Sysctl struct {
-	FastOpen          int             // tcp_fastopen: bits of FastOpen...; 0 is 1
-	FastOpenKeys      tcp.FastOpenKey // tcp_fastopen_key; empty: drawn from the seed
-	FastOpenBlackhole time.Duration   // tcp_fastopen_blackhole_timeout_sec; 0: never
-	SYNCookies        int             // tcp_syncookies: 0 is 1 (under pressure), 2 always, negative never
-	MaxSYNBacklog     int             // tcp_max_syn_backlog: half-open connections where there are no cookies; 0 is 4096
-	SOMaxConn         int             // net.core.somaxconn: bounds every backlog; 0 is 4096
-	AbortOnOverflow   bool            // tcp_abort_on_overflow
-	BlackholeTimeout  time.Duration   // net.mptcp.blackhole_timeout; 0 is an hour
+	FastOpen          int           // tcp_fastopen: bits of FastOpen...; 0 is 1
+	FastOpenKeys      FastOpenKeys  // tcp_fastopen_key; empty: drawn from the seed
+	FastOpenBlackhole time.Duration // tcp_fastopen_blackhole_timeout_sec; 0: never
+	SYNCookies        int           // tcp_syncookies: 0 is 1 (under pressure), 2 always, negative never
+	MaxSYNBacklog     int           // tcp_max_syn_backlog: half-open connections where there are no cookies; 0 is 4096
+	SOMaxConn         int           // net.core.somaxconn: bounds every backlog; 0 is 4096
+	AbortOnOverflow   bool          // tcp_abort_on_overflow
+	BlackholeTimeout  time.Duration // net.mptcp.blackhole_timeout; 0 is an hour
 }
 
 // The bits of tcp_fastopen.

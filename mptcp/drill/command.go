@@ -187,15 +187,17 @@ func endpointFlag(s string) (pm.EndpointFlags, error) {
 	return 0, unsupported("the endpoint flag %s", s)
 }
 
-// ip applies ip mptcp; the rest of ip says nothing to a stack without metrics and
-// offload.
+// ip applies ip mptcp; of the rest the destination cache is emptied.
 func (r *run) ip(args []string) error {
 	if len(args) > 0 && (args[0] == "-6" || args[0] == "-4") {
 		args = args[1:]
 	}
 	line := strings.Join(args, " ")
 	switch {
-	case strings.HasPrefix(line, "tcp_metrics flush"), strings.HasPrefix(line, "link set"):
+	case strings.HasPrefix(line, "tcp_metrics flush"):
+		r.stack.FlushDestinations()
+		return nil
+	case strings.HasPrefix(line, "link set"):
 		return nil
 	case line == "mptcp endpoint flush":
 		r.stack.FlushEndpoints(r.now)
@@ -297,12 +299,10 @@ func (r *run) setSysctls(args []string) error {
 // fixed are sysctls whose value has no effect here: the stack has no such thing,
 // or does as the value says whatever it is.
 var fixed = map[string]string{
-	"net.ipv4.tcp_fastopen":        "", // there is none: the calls that want it fail
 	"net.ipv4.tcp_tso_win_divisor": "", // segments are sent one by one
 	"net.ipv4.tcp_min_tso_segs":    "",
 	"net.ipv4.tcp_migrate_req":     "",
 	"net.ipv4.tcp_ecn":             "0",
-	"net.mptcp.blackhole_timeout":  "0",
 }
 
 // sysctlSet sets one key for sockets that are made from now on.
@@ -317,6 +317,9 @@ func (r *run) sysctlSet(kv string) error {
 			return unsupported("sysctl %s=%s", key, v)
 		}
 		return nil
+	}
+	if ok, err := r.stackSysctl(key, v); ok {
+		return err
 	}
 	cfg := r.sock.Default()
 	if key == "net.ipv4.tcp_congestion_control" {

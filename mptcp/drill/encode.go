@@ -123,6 +123,9 @@ func (r *run) encodeTS(w *builder, o *Option, p *Packet, f *flow) error {
 	if p.Out {
 		if v, ok := w.seen(2, 4); ok {
 			f.stamps[o.Val] = binary.BigEndian.Uint32(v)
+			if !f.hasStamp {
+				f.hasStamp, f.firstStamp = true, o.Val
+			}
 		}
 		w.any(8)
 		return nil
@@ -130,6 +133,8 @@ func (r *run) encodeTS(w *builder, o *Option, p *Packet, f *flow) error {
 	ecr := o.Ecr
 	if v, ok := f.stamps[o.Ecr]; ok {
 		ecr = v
+	} else if r.set.ecrScaled && f.hasStamp {
+		ecr = f.stamps[f.firstStamp] + (o.Ecr - f.firstStamp)
 	} else if p.Flags&ackFlag != 0 {
 		return fmt.Errorf("unable to infer TS ecr %d: no expected packet had this TS val", o.Ecr)
 	}

@@ -12,11 +12,13 @@ import (
 type flow struct {
 	fd            int // in the script; -1: none yet
 	state         flowState
-	local, remote netip.AddrPort // the stack's end and the peer's; ports may be 0: unknown
-	locISN        wire.Seq       // the stack's
-	remISN        wire.Seq       // the peer's
-	open          bool           // the stack knows the peer's number: a later SYN does not change it
-	stamps        map[uint32]uint32
+	local, remote netip.AddrPort    // the stack's end and the peer's; ports may be 0: unknown
+	locISN        wire.Seq          // the stack's
+	remISN        wire.Seq          // the peer's
+	open          bool              // the stack knows the peer's number: a later SYN does not change it
+	stamps        map[uint32]uint32 // of the script to the stack's
+	firstStamp    uint32            // in stamps, if hasStamp
+	hasStamp      bool
 	join          bool
 	locNonce      uint32
 	remNonce      uint32

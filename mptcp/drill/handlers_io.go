@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/socket"
 )
 
@@ -75,13 +76,34 @@ func callSendto(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err := a.need(4); err != nil {
 		return nil, nil, err
 	}
-	if f := r.flowOfFD(int(a.c.Args[0].Int)); f != nil && f.state == flowNew {
-		if flags, err := a.optionalFlags(3); err == nil && flags&socket.MsgFastopen != 0 {
-			f.state, f.remote = flowConnecting, netip.AddrPortFrom(r.set.remote, r.set.port)
-			r.current = f
+	fd, _, err := a.fdAnd(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, bad, err := a.buffer(1)
+	if err != nil {
+		return nil, nil, err
+	}
+	flags, err := a.optionalFlags(3)
+	if err != nil {
+		return nil, nil, err
+	}
+	to := netip.AddrPortFrom(r.set.remote, r.set.port)
+	if len(a.c.Args) > 4 {
+		if to, _, err = r.address(&a.c.Args[4], to); err != nil {
+			return nil, nil, err
 		}
 	}
-	return callWrite(r, a)
+	r.opens(a, flags, to)
+	return r.sock.SendOp(r.now, fd, p, flags|bad, to), nil, nil
+}
+
+// opens notes that a call with MSG_FASTOPEN may begin the connection of its socket.
+func (r *run) opens(a args, flags int, to netip.AddrPort) {
+	if f := r.flowOfFD(int(a.c.Args[0].Int)); f != nil && f.state == flowNew && flags&socket.MsgFastopen != 0 {
+		f.state, f.remote = flowConnecting, to
+		r.current = f
+	}
 }
 
 // vector returns how many bytes an array of {pointer, length} has together.
@@ -131,7 +153,11 @@ func callRecvmsg(r *run, a args) (*socket.Op, func(int) error, error) {
 }
 
 func callSendmsg(r *run, a args) (*socket.Op, func(int) error, error) {
-	return messageCall(r, a, r.sock.WriteOp)
+	to := netip.AddrPortFrom(r.set.remote, r.set.port)
+	return messageCall(r, a, func(now clock.Instant, fd int, p []byte, flags int) *socket.Op {
+		r.opens(a, flags, to)
+		return r.sock.SendOp(now, fd, p, flags, to)
+	})
 }
 
 // messageCall is a call with a msghdr, of which the vector counts.

@@ -42,6 +42,16 @@ func callSetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 		}
 		d := time.Duration(m[0])*time.Second + time.Duration(m[1])*time.Microsecond
 		return done(r.sock.SetTimeout(fd, int(name), d)), nil, nil
+	case v.Kind == ExprString && level == socket.SOLTCP && name == socket.TCPFastopenKey:
+		n, err := a.int(4)
+		if err != nil {
+			return nil, nil, err
+		}
+		key := []byte(v.Text)
+		if n < 0 || int(n) > len(key) {
+			return nil, nil, fmt.Errorf("the key has %d bytes", len(key))
+		}
+		return done(r.sock.SetFastOpenKey(fd, key[:n])), nil, nil
 	case v.Kind == ExprString || v.Kind == ExprStruct || v.Kind == ExprEllipsis:
 		return done(socket.ENOPROTOOPT), nil, nil
 	}
@@ -68,6 +78,9 @@ func callGetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if level == socket.SOLTCP && name == socket.TCPFastopenKey {
+		return fastOpenKey(r, a, fd)
+	}
 	n, e := r.sock.Option(fd, int(level), int(name))
 	op := done(e)
 	if a.c.Args[3].Kind == ExprString || e != socket.OK {
@@ -87,6 +100,22 @@ func callGetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 			return fmt.Errorf("expected value %d but got %d", want, n)
 		case size != 4:
 			return fmt.Errorf("expected length %d but got 4", size)
+		}
+		return nil
+	}, nil
+}
+
+// fastOpenKey reads TCP_FASTOPEN_KEY, whose value is a string.
+func fastOpenKey(r *run, a args, fd int) (*socket.Op, func(int) error, error) {
+	key, e := r.sock.FastOpenKey(fd)
+	size, err := value(&a.c.Args[4])
+	if err != nil {
+		return nil, nil, err
+	}
+	want := a.c.Args[3].Text
+	return done(e), func(int) error {
+		if e == socket.OK && (string(key) != want || int64(len(key)) != size) {
+			return fmt.Errorf("expected the key %q of %d bytes but got %q", want, size, key)
 		}
 		return nil
 	}, nil

@@ -41,6 +41,7 @@ type settings struct {
 	percent   float64
 	strict    bool
 	tsTick    time.Duration // 0: timestamps are not compared
+	ecrScaled bool          // a TS ecr that no TS val of the stack's has is so much after the first one
 	port      uint16        // of connect and listen
 }
 
@@ -87,6 +88,8 @@ func (s *settings) apply(file string, o ScriptOption, defines map[string]string)
 		s.tsTick = time.Duration(n) * time.Microsecond
 	case "connect_port", "bind_port":
 		s.port = uint16(n)
+	case "tcp_ts_ecr_scaled":
+		s.ecrScaled = true
 	case "strict_segments":
 		s.strict = true
 	case "local_ip", "remote_ip":

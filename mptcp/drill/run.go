@@ -99,6 +99,8 @@ func newRun(s *Script, set settings) *run {
 	var env mptcp.Env
 	env.Links = []mptcp.Link{r.link}
 	env.Host.Default = r.sysctl.config()
+	env.Host.Sysctl.FastOpen = 0x70403
+	env.Host.Sysctl.FastOpenKeys, _ = fastOpenKeys("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4")
 	env.Seed = [32]byte{'d', 'r', 'i', 'l', 'l'}
 	r.stack = mptcp.New(env)
 	r.sock = socket.New(r.stack, env.Host.Default)

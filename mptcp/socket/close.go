@@ -8,7 +8,7 @@ func (l *Layer) Shutdown(fd, how int) Errno {
 		return e
 	case how < ShutRD || how > ShutRDWR:
 		return EINVAL
-	case f.state == listening && how != ShutWR, f.state == connecting:
+	case f.state == listening && how != ShutWR, f.state == connecting, f.state == deferred:
 		return l.Disconnect(fd)
 	case f.state != connected || f.dead():
 		return ENOTCONN

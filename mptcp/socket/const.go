@@ -71,7 +71,11 @@ const (
 	TCPFastopen    = 23
 	TCPIsMPTCP     = 43
 
-	TCPFastopenConnect = 30
+	TCPDeferAccept = 9
+
+	TCPFastopenConnect  = 30
+	TCPFastopenKey      = 33
+	TCPFastopenNoCookie = 34
 )
 
 // What poll asks for and answers.

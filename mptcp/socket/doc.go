@@ -8,9 +8,9 @@
 // accept, connect. io: reading and writing. close: shutdown and close. option:
 // setsockopt and getsockopt; subflow: of one subflow alone. info: MPTCP_FULL_INFO.
 // poll: poll and epoll. op: calls that wait.
+// fastopen: sending, and connections that a write opens.
 //
 // # What it does not have
 //
-// Fast Open: MSG_FASTOPEN and TCP_FASTOPEN_CONNECT say EOPNOTSUPP, as a kernel
-// does where tcp_fastopen is 0. Urgent data. SO_REUSEPORT groups.
+// Urgent data. SO_REUSEPORT groups.
 package socket

@@ -14,6 +14,8 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	switch {
 	case e != OK:
 		return -1, e
+	case f.state == deferred:
+		return -1, EAGAIN
 	case f.state == listening || f.conn == nil:
 		return -1, ENOTCONN
 	case f.state == connecting:
@@ -42,17 +44,15 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 }
 
 // Write sends bytes of p and returns how many were taken, perhaps not all; EAGAIN
-// if none. flags: MsgMore, BadAddress.
+// if none. flags: MsgMore, BadAddress. What opens a connection is for SendOp.
 func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 	f, e := l.socket(fd)
 	switch {
 	case e != OK:
 		return -1, e
-	case flags&MsgFastopen != 0:
-		return -1, EOPNOTSUPP
 	case f.err != OK:
 		return -1, f.takeError()
-	case f.state == connecting:
+	case f.state == connecting || f.state == deferred:
 		return -1, EAGAIN
 	case f.state != connected || f.shutWR || f.dead():
 		return -1, EPIPE

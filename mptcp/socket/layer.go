@@ -47,6 +47,9 @@ type file struct {
 	rcvTimeo time.Duration
 	plain    map[option]int // options without effect, as they were set
 	epoll    *epoll
+
+	fastOpenConnect bool           // TCP_FASTOPEN_CONNECT
+	target          netip.AddrPort // of a deferred connect
 }
 
 // state is what a socket is in the eyes of its calls.
@@ -56,6 +59,7 @@ const (
 	unconnected state = iota
 	listening
 	connecting
+	deferred // connect was called and waits for the first write: TCP_FASTOPEN_CONNECT
 	connected
 )
 

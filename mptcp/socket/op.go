@@ -91,34 +91,6 @@ func (l *Layer) ConnectOp(now clock.Instant, fd int, a netip.AddrPort) *Op {
 	return o
 }
 
-// WriteOp is Write: it waits until all is taken, and returns what was if it has to
-// give up.
-func (l *Layer) WriteOp(now clock.Instant, fd int, p []byte, flags int) *Op {
-	sent := 0
-	var o *Op
-	o = l.op(now, fd, flags, sending, func(clock.Instant) (int, Errno) {
-		n, e := l.Write(fd, p[sent:], flags)
-		if e == OK {
-			sent += n
-			if sent < len(p) && o.waits {
-				return -1, EAGAIN
-			}
-			return sent, OK
-		}
-		if sent > 0 && e != EAGAIN {
-			return sent, OK
-		}
-		return -1, e
-	})
-	o.late = func() (int, Errno) {
-		if sent > 0 {
-			return sent, OK
-		}
-		return -1, EAGAIN
-	}
-	return o
-}
-
 // PollFD is one descriptor of PollOp.
 type PollFD struct{ FD, Events, Revents int }
 

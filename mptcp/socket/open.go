@@ -3,7 +3,6 @@ package socket
 import (
 	"net/netip"
 
-	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 )
 
@@ -29,11 +28,16 @@ func (l *Layer) Listen(fd, backlog int) Errno {
 	case e != OK:
 		return e
 	case f.state == listening:
+		f.ln.SetBacklog(max(backlog, 0))
 		return OK
 	case f.state != unconnected || f.conn != nil:
 		return EINVAL
 	case !f.bound.IsValid():
 		return EINVAL
+	}
+	f.cfg.Backlog = backlog
+	if backlog <= 0 {
+		f.cfg.Backlog = -1
 	}
 	ln, err := l.stack.Listen(&f.cfg, f.bound)
 	if err != nil {
@@ -74,7 +78,7 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 		return e
 	}
 	switch {
-	case f.state == connected && !f.dead():
+	case f.state == connected && !f.dead(), f.state == deferred:
 		return EISCONN
 	case f.state == connecting:
 		return EALREADY
@@ -85,17 +89,20 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 	case a.Addr().Is6() && f.family == AFInet:
 		return EAFNOSUPPORT
 	}
-	c, err := l.dial(now, f, a)
+	if f.fastOpenConnect && l.stack.FastOpenEnabled() {
+		if l.stack.FastOpenReady(now, &f.cfg, f.bound, a) {
+			f.state, f.target, f.shutRD, f.shutWR = deferred, a, false, false
+			return OK
+		}
+		_, e := l.fastOpen(now, f, nil, 0, a)
+		return e
+	}
+	c, err := l.stack.Dial(now, &f.cfg, f.bound, a)
 	if err != nil {
 		return errnoOf(err)
 	}
-	f.conn, f.state, f.errSeen = c, connecting, false
-	f.shutRD, f.shutWR = false, false
+	f.begin(c)
 	return EINPROGRESS
-}
-
-func (l *Layer) dial(now clock.Instant, f *file, a netip.AddrPort) (*mptcp.Conn, error) {
-	return l.stack.Dial(now, &f.cfg, f.bound, a)
 }
 
 // Disconnect is connect to AF_UNSPEC: the connection is aborted, the socket as

@@ -37,7 +37,7 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	case SOLSocket:
 		e = f.setSocket(name, v)
 	case SOLTCP:
-		e = f.setTCP(name, v)
+		e = l.setTCP(f, name, v)
 	case SOLIP, SOLIPv6:
 		e = setSegments(&f.cfg.TCP, level, name, v)
 	default:
@@ -90,7 +90,7 @@ func (f *file) setSocket(name, v int) Errno {
 	return OK
 }
 
-func (f *file) setTCP(name, v int) Errno {
+func (l *Layer) setTCP(f *file, name, v int) Errno {
 	switch name {
 	case TCPCork:
 		f.cork = v != 0
@@ -102,8 +102,13 @@ func (f *file) setTCP(name, v int) Errno {
 			return EINVAL
 		}
 		f.cfg.TCP.SYNRetries = v
-	case TCPFastopenConnect:
-		return EOPNOTSUPP
+	case TCPFastopen, TCPFastopenConnect, TCPFastopenNoCookie:
+		return l.setFastOpen(f, name, v)
+	case TCPMaxSeg:
+		if v != 0 && (v < minMaxSeg || v > maxMaxSeg) {
+			return EINVAL
+		}
+		f.cfg.TCP.MaxSeg = v
 	default:
 		e := setSegments(&f.cfg.TCP, SOLTCP, name, v)
 		if e == OK && name == TCPNoDelay && v != 0 && f.conn != nil {
@@ -144,11 +149,26 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 		return or(c.TCP.SYNRetries, 6), OK
 	case option{SOLTCP, TCPMaxSeg}:
 		return f.maxSeg(), OK
+	case option{SOLTCP, TCPFastopen}:
+		if f.ln != nil {
+			return f.ln.FastOpen(), OK
+		}
+		return c.FastOpenQueue, OK
+	case option{SOLTCP, TCPFastopenConnect}:
+		return number(f.fastOpenConnect), OK
+	case option{SOLTCP, TCPFastopenNoCookie}:
+		return number(c.FastOpenNoCookie), OK
 	case option{SOLTCP, TCPIsMPTCP}:
 		return number(f.mptcp && !f.fellBack()), OK
 	}
 	return segments(&c.TCP, level, name)
 }
+
+// What TCP_MAXSEG takes (TCP_MIN_MSS, MAX_TCP_WINDOW).
+const (
+	minMaxSeg = 88
+	maxMaxSeg = 32767
+)
 
 // maxSeg is the payload of a full segment of the first subflow; without one the
 // least that every IPv4 host takes.
@@ -158,7 +178,7 @@ func (f *file) maxSeg() int {
 			return n
 		}
 	}
-	return 536
+	return or(f.cfg.TCP.MaxSeg, 536)
 }
 
 func (f *file) fellBack() bool { return f.conn != nil && f.conn.FellBack() }

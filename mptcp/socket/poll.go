@@ -19,6 +19,9 @@ func (f *file) mask() int {
 		}
 		return m
 	}
+	if f.state == deferred {
+		return PollOut
+	}
 	closed := f.conn == nil || f.dead()
 	if closed || f.shutRD && f.shutWR {
 		m |= PollHup

@@ -152,6 +152,9 @@ func (c *Conn) SYNDataSent() bool { return c.fo.sent }
 // SYNRetransmits returns how often our SYN or SYN/ACK went out again.
 func (c *Conn) SYNRetransmits() int { return c.synRetransmits }
 
+// Timeouts returns how often in a row the retransmission timer has expired.
+func (c *Conn) Timeouts() int { return c.retransmits }
+
 // HoldACK makes the ACK of the SYN/ACK wait for data that the application is about to
 // write: "Save one ACK. Data will be ready after several ticks" (Linux).
 func (c *Conn) HoldACK() { c.holdACK = true }

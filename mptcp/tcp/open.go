@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"time"
-
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
@@ -138,11 +136,6 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 				c.timers.Set(timerRTO, now.Add(timeoutMin))
 			}
 		}
-		if c.synRetransmits == 0 && c.sndNxt != 0 {
-			// Where an old connection stands in the way, the RST has removed it: at once
-			// once more, as Linux does.
-			c.timers.Set(timerRTO, now.Add(quickSYN))
-		}
 		return
 	}
 	if acked && s.Options.Has&wire.HasTimestamps != 0 && c.tsOK && s.Options.TSEcr != 0 &&
@@ -188,10 +181,6 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 	}
 	c.ackSYNACK(now)
 }
-
-// quickSYN is how soon a SYN is repeated whose answer acknowledged something else
-// (TCP_TIMEOUT_MIN, two ticks of a millisecond).
-const quickSYN = 2 * time.Millisecond
 
 // simultaneousOpen answers a SYN that crossed ours: "enter SYN-RECEIVED, form a
 // SYN,ACK segment ... and send it".

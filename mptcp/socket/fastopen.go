@@ -1,0 +1,207 @@
+package socket
+
+import (
+	"net/netip"
+
+	"mptcplab/mptcp"
+	"mptcplab/mptcp/clock"
+)
+
+// fastOpen begins a connection to a whose SYN carries what it can of p, and returns
+// how many bytes that is, with EINPROGRESS. A socket whose connect was put off
+// (TCP_FASTOPEN_CONNECT) goes where that said (tcp_sendmsg_fastopen).
+func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a netip.AddrPort) (int, Errno) {
+	switch {
+	case !l.stack.FastOpenEnabled():
+		return -1, EOPNOTSUPP
+	case f.state == connecting:
+		return -1, EALREADY
+	case f.state == deferred:
+		a = f.target
+	case f.state == listening, f.state == connected && !f.dead():
+		return -1, EISCONN
+	case f.err != OK:
+		return -1, f.takeError()
+	case !a.IsValid():
+		return -1, EINVAL
+	case a.Addr().Is6() && f.family == AFInet:
+		return -1, EAFNOSUPPORT
+	}
+	if flags&BadAddress != 0 {
+		p = nil // Linux finds out behind the SYN
+	}
+	c, n, err := l.stack.DialFastOpen(now, &f.cfg, f.bound, a, p)
+	if err != nil {
+		f.state = unconnected
+		return -1, errnoOf(err)
+	}
+	f.begin(c)
+	return n, EINPROGRESS
+}
+
+// begin takes over a connection that has just been begun.
+func (f *file) begin(c *mptcp.Conn) {
+	f.conn, f.state, f.errSeen = c, connecting, false
+	f.shutRD, f.shutWR = false, false
+}
+
+// sendOp is one sendto, sendmsg or write.
+type sendOp struct {
+	l     *Layer
+	op    *Op
+	fd    int
+	p     []byte
+	flags int
+	to    netip.AddrPort
+	begun bool // Fast Open has
+	sent  int
+}
+
+// SendOp is sendto, sendmsg and write: it waits until all is taken, and returns what
+// was if it has to give up. to counts with MsgFastopen, which opens a connection, if
+// that is possible with the first bytes of p in its SYN; it need not be valid on a
+// socket whose connect was put off.
+func (l *Layer) SendOp(now clock.Instant, fd int, p []byte, flags int, to netip.AddrPort) *Op {
+	s := &sendOp{l: l, fd: fd, p: p, flags: flags, to: to}
+	s.op = l.op(now, fd, flags, sending, s.try)
+	s.op.late = s.late
+	return s.op
+}
+
+// WriteOp is SendOp without an address.
+func (l *Layer) WriteOp(now clock.Instant, fd int, p []byte, flags int) *Op {
+	return l.SendOp(now, fd, p, flags, netip.AddrPort{})
+}
+
+func (s *sendOp) try(now clock.Instant) (int, Errno) {
+	f, e := s.l.socket(s.fd)
+	if e != OK {
+		return -1, e
+	}
+	if !s.begun && (s.flags&MsgFastopen != 0 || f.state == deferred) {
+		return s.open(now, f)
+	}
+	if f.state == connecting {
+		if s.op.waits && !f.mptcp {
+			f.conn.ExpectWrite()
+		}
+		if s.begun {
+			return -1, EINPROGRESS
+		}
+		return -1, EAGAIN
+	}
+	if s.begun && (f.err != OK || s.sent == len(s.p)) {
+		return s.opened(f)
+	}
+	n, e := s.l.Write(s.fd, s.p[s.sent:], s.flags&^MsgFastopen)
+	if e == OK {
+		s.sent += n
+		if s.sent < len(s.p) && s.op.waits {
+			return -1, EAGAIN
+		}
+		return s.sent, OK
+	}
+	if s.sent > 0 && e != EAGAIN {
+		return s.sent, OK
+	}
+	return -1, e
+}
+
+// open is the first try with Fast Open.
+func (s *sendOp) open(now clock.Instant, f *file) (int, Errno) {
+	n, e := s.l.fastOpen(now, f, s.p, s.flags, s.to)
+	if e != EINPROGRESS {
+		return -1, e
+	}
+	s.begun, s.sent = true, n
+	if n > 0 && !s.op.waits {
+		return n, OK
+	}
+	if n < len(s.p) && s.op.waits && !f.mptcp {
+		f.conn.ExpectWrite()
+	}
+	return -1, EINPROGRESS
+}
+
+// opened is the end of a call with Fast Open that waited for its connection.
+func (s *sendOp) opened(f *file) (int, Errno) {
+	if f.err != OK {
+		return -1, f.takeError()
+	}
+	return s.sent, OK
+}
+
+func (s *sendOp) late() (int, Errno) {
+	switch {
+	case s.sent > 0:
+		return s.sent, OK
+	case s.begun:
+		return -1, EINPROGRESS
+	}
+	return -1, EAGAIN
+}
+
+// SetFastOpenKey sets TCP_FASTOPEN_KEY: one key of 16 bytes, or two, the second of
+// which is that of older cookies.
+func (l *Layer) SetFastOpenKey(fd int, key []byte) Errno {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return e
+	case len(key) != 16 && len(key) != 32:
+		return EINVAL
+	}
+	k := &f.cfg.FastOpenKeys
+	k.Num = len(key) / 16
+	copy(k.Keys[0][:], key)
+	copy(k.Keys[1][:], key[16:])
+	if f.ln != nil {
+		f.ln.SetFastOpenKeys(*k)
+	}
+	return OK
+}
+
+// FastOpenKey returns TCP_FASTOPEN_KEY; empty: the socket has none of its own.
+func (l *Layer) FastOpenKey(fd int) ([]byte, Errno) {
+	f, e := l.socket(fd)
+	if e != OK {
+		return nil, e
+	}
+	var b []byte
+	k := &f.cfg.FastOpenKeys
+	for _, key := range k.Keys[:k.Num] {
+		b = append(b, key[:]...)
+	}
+	return b, OK
+}
+
+// setFastOpen sets the options of Fast Open whose value is a number.
+func (l *Layer) setFastOpen(f *file, name, v int) Errno {
+	fresh := f.state == unconnected && f.conn == nil
+	switch name {
+	case TCPFastopen:
+		if v < 0 || !fresh && f.state != listening {
+			return EINVAL
+		}
+		f.cfg.FastOpenQueue = v
+		if f.ln != nil {
+			f.ln.SetFastOpen(v)
+		}
+	case TCPFastopenConnect:
+		switch {
+		case v != 0 && v != 1:
+			return EINVAL
+		case !l.stack.FastOpenEnabled():
+			return EOPNOTSUPP
+		case !fresh:
+			return EINVAL
+		}
+		f.fastOpenConnect = v != 0
+	case TCPFastopenNoCookie:
+		if v != 0 && v != 1 || !fresh && f.state != listening {
+			return EINVAL
+		}
+		f.cfg.FastOpenNoCookie = v != 0
+	}
+	return OK
+}
