@@ -126,7 +126,7 @@ func (r *run) info() (map[string]int64, error) {
 		"tcpi_bytes_received": int64(in.BytesReceived), "tcpi_segs_out": int64(in.SegsOut), "tcpi_segs_in": int64(in.SegsIn),
 		"tcpi_dsack_dups": int64(in.DSACKDups), "tcpi_reord_seen": int64(in.ReordSeen),
 		"tcpi_options": int64(in.Options), "tcpi_snd_wscale": int64(in.SndWScale), "tcpi_rcv_wscale": int64(in.RcvWScale),
-		"tcpi_advmss": int64(in.AdvMSS),
+		"tcpi_advmss": int64(in.AdvMSS), "tcpi_delivered": int64(in.Delivered),
 	}, nil
 }
 

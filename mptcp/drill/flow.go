@@ -14,6 +14,7 @@ type flow struct {
 	state         flowState
 	local, remote netip.AddrPort    // the stack's end and the peer's; ports may be 0: unknown
 	locISN        wire.Seq          // the stack's
+	scriptISN     wire.Seq          // as the script has it
 	remISN        wire.Seq          // the peer's
 	open          bool              // the stack knows the peer's number: a later SYN does not change it
 	stamps        map[uint32]uint32 // of the script to the stack's

@@ -78,26 +78,21 @@ func callSocket(r *run, a args) (*socket.Op, func(int) error, error) {
 			return nil
 		}
 		f := &flow{fd: int(a.c.Result.Int)}
-		if err := r.name(f.fd, fd); err != nil {
-			return err
-		}
+		r.name(f.fd, fd)
 		r.current = r.newFlow(f)
 		return nil
 	}, nil
 }
 
-// name gives the layer's descriptor fd the number that the script has for it.
-func (r *run) name(script, fd int) error {
-	if _, ok := r.fds[script]; ok {
-		return fmt.Errorf("the descriptor %d is still open", script)
-	}
-	for _, f := range r.flows { // an older one of that number is closed
+// name gives the layer's descriptor fd the number that the script has for it. One that
+// is open under that number keeps its connection, but no call can reach it any more.
+func (r *run) name(script, fd int) {
+	for _, f := range r.flows {
 		if f.fd == script {
 			f.fd = -2
 		}
 	}
 	r.fds[script] = fd
-	return nil
 }
 
 // own returns the address that bind takes.
@@ -153,9 +148,7 @@ func callAccept(r *run, a args) (*socket.Op, func(int) error, error) {
 			return nil
 		}
 		script := int(a.c.Result.Int)
-		if err := r.name(script, n); err != nil {
-			return err
-		}
+		r.name(script, n)
 		c := r.sock.Conn(n)
 		for _, f := range r.flows {
 			if f.fd == -1 && f.state >= flowSYNReceived && !f.join && f.local == c.LocalAddr() && f.remote == c.RemoteAddr() {

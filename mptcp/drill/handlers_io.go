@@ -243,7 +243,10 @@ func members(e *Expr, names ...string) ([]int64, error) {
 }
 
 func callEpollCreate(r *run, a args) (*socket.Op, func(int) error, error) {
-	return instant(r.sock.EpollCreate(), socket.OK), func(fd int) error { return r.name(int(a.c.Result.Int), fd) }, nil
+	return instant(r.sock.EpollCreate(), socket.OK), func(fd int) error {
+		r.name(int(a.c.Result.Int), fd)
+		return nil
+	}, nil
 }
 
 func callEpollCtl(r *run, a args) (*socket.Op, func(int) error, error) {

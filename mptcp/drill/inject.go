@@ -51,6 +51,9 @@ func (r *run) segment(p *Packet, f *flow) ([]byte, error) {
 	s.Seq = r.seqOf(p, p.Seq, f.remISN)
 	if p.Flags&wire.ACK != 0 || p.HasAck {
 		s.Ack = f.locISN.Add(int(p.Ack))
+		if p.Flags&wire.SYN != 0 {
+			s.Ack -= f.scriptISN
+		}
 	}
 	const headers = 20
 	n := len(opts) + int(p.Len)

@@ -2,6 +2,8 @@ package drill
 
 import (
 	"net/netip"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ const (
 )
 
 // Modes returns the modes in which a script runs: by the end of its name, as in
-// the suites. A script that sets its own addresses runs in the family of those.
+// the suites.
 func Modes(file string) []Mode {
 	base := strings.TrimSuffix(file, ".pkt")
 	switch {
@@ -28,6 +30,26 @@ func Modes(file string) []Mode {
 		return []Mode{IPv6}
 	}
 	return []Mode{IPv4, Mapped, IPv6}
+}
+
+// modesOf returns the Modes of a script, less those of another family than the
+// addresses that it sets itself.
+func modesOf(file string) []Mode {
+	modes := Modes(file)
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return modes
+	}
+	s, err := Parse(file, string(src), map[string]string{})
+	if err != nil {
+		return modes // the run will say why
+	}
+	for _, o := range s.Options {
+		if a, err := netip.ParseAddr(o.Value); err == nil && (o.Name == "local_ip" || o.Name == "remote_ip") {
+			modes = slices.DeleteFunc(modes, func(m Mode) bool { return (m == IPv6) != a.Is6() })
+		}
+	}
+	return modes
 }
 
 // settings are the parameters of a run: the mode's, changed by script options.

@@ -17,7 +17,7 @@ type Outcome struct {
 // breaks an invariant of the stack is a failure, too.
 func RunModes(file string, defines map[string]string) (o Outcome) {
 	o.File = file
-	for _, m := range Modes(file) {
+	for _, m := range modesOf(file) {
 		o.Mode = m
 		if o.Err = runSafely(file, m, defines); o.Err != nil {
 			return o

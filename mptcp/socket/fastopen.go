@@ -82,7 +82,7 @@ func (s *sendOp) try(now clock.Instant) (int, Errno) {
 		return s.open(now, f)
 	}
 	if f.state == connecting {
-		if s.op.waits && !f.mptcp {
+		if s.op.waits && !f.mptcp && s.sent < len(s.p) {
 			f.conn.ExpectWrite()
 		}
 		if s.begun {
