@@ -154,7 +154,7 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	groupKey(m, &l.group)
 	m.Reserved("through", "middleboxes at the second end, after the impairments", decode.Anything)
 	decode.Get(m, "duplex", decode.EnumType([]string{"full", "half"}), &l.duplex, "half: both directions share the rate, as in the air; default full")
-	m.Reserved("preset", "a ready-made link", decode.Anything)
+	decode.Get(m, "preset", presetType, new(string), "a ready-made link, whose first end is the user's; keys beside it win")
 	both := ImpairKeys(m)
 	l.behaviour[Uplink].Apply(both)
 	l.behaviour[Downlink].Apply(both)

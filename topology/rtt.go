@@ -1,22 +1,28 @@
 package topology
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // computeRTTs finds for each link the longest round trip between two hosts whose
 // path uses it: the bandwidth-delay product of a queue is that of the paths
 // through it, not of the link alone. A fast link without delay behind slow ones
 // must hold the bursts of a window that theirs is.
 func (t *Topology) computeRTTs() {
+	host := map[string]bool{}
+	for _, n := range t.Nodes {
+		host[n.Name] = n.Kind == Host
+	}
 	for i := range t.Links {
 		l := &t.Links[i]
 		own := l.Impair[Uplink].Delay + l.Impair[Downlink].Delay
-		a, b := t.roundTrips(l.Ends[0], l), t.roundTrips(l.Ends[1], l)
-		for _, x := range t.hosts() {
-			for _, y := range t.hosts() {
-				dx, near := a[x]
-				dy, far := b[y]
-				if x != y && near && far {
-					l.RTT = max(l.RTT, dx+own+dy)
+		a, b := t.farthest(l.Ends[0], l, host), t.farthest(l.Ends[1], l, host)
+		for _, x := range a {
+			for _, y := range b {
+				if x.host != y.host {
+					l.RTT = max(l.RTT, x.rtt+own+y.rtt)
 				}
 			}
 		}
@@ -26,18 +32,29 @@ func (t *Topology) computeRTTs() {
 	}
 }
 
-func (t *Topology) hosts() (names []string) {
+// far is a host and its round trip.
+type far struct {
+	host string
+	rtt  time.Duration
+}
+
+// farthest returns the two hosts that are farthest from a node without link l: of
+// two ends at least one pair of them is not the same host.
+func (t *Topology) farthest(from string, l *Link, host map[string]bool) []far {
+	dist := t.roundTrips(from, l, host)
+	var best []far
 	for _, n := range t.Nodes {
-		if n.Kind == Host {
-			names = append(names, n.Name)
+		if d, near := dist[n.Name]; near && host[n.Name] {
+			best = append(best, far{n.Name, d})
 		}
 	}
-	return names
+	slices.SortStableFunc(best, func(a, b far) int { return cmp.Compare(b.rtt, a.rtt) })
+	return best[:min(2, len(best))]
 }
 
 // roundTrips returns the shortest round trip from a node to each node that it
 // reaches without link l. Hosts do not forward.
-func (t *Topology) roundTrips(from string, l *Link) map[string]time.Duration {
+func (t *Topology) roundTrips(from string, l *Link, host map[string]bool) map[string]time.Duration {
 	dist := map[string]time.Duration{from: 0}
 	for again := true; again; { // Bellman-Ford: the graphs are small
 		again = false
@@ -50,7 +67,7 @@ func (t *Topology) roundTrips(from string, l *Link) map[string]time.Duration {
 			for end := range via.Ends {
 				here, there := via.Ends[end], via.Ends[1-end]
 				d, ok := dist[here]
-				if !ok || t.Node(here).Kind == Host {
+				if !ok || host[here] {
 					continue
 				}
 				if old, known := dist[there]; !known || d+rtt < old {

@@ -194,6 +194,7 @@ func (f *File) header(root *decode.Node, r *decode.Report) {
 func (f *File) one(tree *decode.Node, p pairing, point []Axis, r *decode.Report) {
 	p.apply(tree, r)
 	substitute(tree, r)
+	topology.ApplyPresets(tree.Get("topology"), nil)
 	topology.Expand(tree.Get("topology"), nil, r)
 	d := newDocument()
 	d.file = f.Path

@@ -261,26 +261,45 @@ func expand(root *decode.Node, r *decode.Report) {
 		*n = *v.Clone()
 		return true
 	}
+	topology.ApplyPresets(root.Get("topology"), func(link string) bool { return !touched(root, link) })
 	topology.Expand(root.Get("topology"), final, r)
 }
 
-// varies reports whether the sweep changes a parameter, or what is at a path.
-func varies(root *decode.Node, path string) bool {
-	sweep := root.Get("sweep")
-	if sweep == nil {
-		return false
+// touched reports whether the sweep changes something of a link, or of a member of
+// the links that it will become.
+func touched(root *decode.Node, link string) bool {
+	path := "topology.links." + link
+	if varies(root, path) {
+		return true
 	}
-	for _, axis := range sweep.Entries {
-		if axis.Value.Kind != decode.Dict && axis.Key == path {
-			return true
-		}
-		for _, bundle := range axis.Value.Entries {
-			for _, key := range bundle.Value.Keys() {
-				if key == path || strings.HasPrefix(path, key+".") {
-					return true
-				}
+	for _, key := range sweptPaths(root) {
+		if rest, ok := strings.CutPrefix(key, path); ok {
+			if rest = strings.TrimLeft(rest, "0123456789"); rest == "" || rest[0] == '.' {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// sweptPaths are the parameters and paths that bundles of the sweep set.
+func sweptPaths(root *decode.Node) (list []string) {
+	sweep := root.Get("sweep")
+	if sweep == nil {
+		return nil
+	}
+	for _, axis := range sweep.Entries {
+		for _, bundle := range axis.Value.Entries {
+			list = append(list, bundle.Value.Keys()...)
+		}
+	}
+	return list
+}
+
+// varies reports whether the sweep changes a parameter, or what is at a path.
+func varies(root *decode.Node, path string) bool {
+	if axis := root.Get("sweep").Get(path); axis != nil && axis.Kind != decode.Dict {
+		return true
+	}
+	return slices.ContainsFunc(sweptPaths(root), func(key string) bool { return key == path || strings.HasPrefix(path, key+".") })
 }
