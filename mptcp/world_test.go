@@ -114,7 +114,7 @@ func (w *world) send(from int, m machine.Meta, data []byte) {
 	}
 	w.print = (w.print ^ uint64(w.now)) * 1099511628211
 	var seg wire.Segment
-	parsed := seg.Parse(data, false) == nil
+	parsed := (w.dump || p.filter != nil) && seg.Parse(data, false) == nil
 	if w.dump && parsed {
 		fmt.Printf("%9.6f %d>link%d %s\n", w.now.Seconds(), from, m.Link+1, seg.String())
 	}

@@ -22,7 +22,7 @@ func (o olia) increase(c *coupled) float64 {
 	fam := c.family
 	_, sum := fam.rates()
 	base := float64(c.flow.MSS) * x / c.rtt() / float64(sum*sum)
-	return base + o.alpha(c)*c.alone()
+	return base + float64(o.alpha(c)*c.alone())
 }
 
 // alpha moves growth between the paths.

@@ -56,11 +56,17 @@ type stream struct {
 	opts   func(s *wire.Segment, n, room int) // the upper's options
 	handle func(s *wire.Segment) error
 	acked  wire.Seq
+
+	endless bool // there is always more to send
+	sink    bool // what arrives is counted, not kept
 }
 
 func (u *stream) Unsent() (int, bool, bool) {
 	if u.c == nil {
 		return 0, false, false
+	}
+	if u.endless {
+		return 1 << 20, false, false
 	}
 	return len(u.send) - max(u.c.SndNxt().Sub(1), 0), !u.noPush, u.more
 }
@@ -77,7 +83,11 @@ func (u *stream) Options(_ clock.Instant, s *wire.Segment, _ wire.Seq, n, room i
 	return u.wnd - (u.have - u.read)
 }
 
-func (u *stream) Fill(b []byte, ssn wire.Seq) { copy(b, u.send[ssn.Sub(1):]) }
+func (u *stream) Fill(b []byte, ssn wire.Seq) {
+	if !u.endless {
+		copy(b, u.send[ssn.Sub(1):])
+	}
+}
 
 func (u *stream) HandleOptions(_ clock.Instant, s *wire.Segment) error {
 	if u.handle != nil {
@@ -87,8 +97,11 @@ func (u *stream) HandleOptions(_ clock.Instant, s *wire.Segment) error {
 }
 
 func (u *stream) Deliver(_ clock.Instant, ssn wire.Seq, p []byte) int {
-	if u.refuse {
+	switch {
+	case u.refuse:
 		return 0
+	case u.sink:
+		return len(p)
 	}
 	if u.flaky != nil && u.flaky.chance(100) {
 		p = p[:u.flaky.next()%uint64(len(p)+1)]
