@@ -1,6 +1,8 @@
 // Package impairments describes how one direction of a link behaves (rate,
 // queue, delay, jitter, loss, reordering, duplication, corruption, outage) and
 // holds Wire, the machine that does it, in virtual time and in the relay alike.
+// Beside it stands Middlebox, which looks into packets and applies rules to them, and
+// Link, a wire with the middleboxes on it.
 package impairments
 
 import "time"

@@ -1,8 +1,6 @@
 package impairments
 
 import (
-	"encoding/binary"
-
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/machine"
 	"mptcplab/mptcp/wire"
@@ -19,44 +17,17 @@ func (w *Wire) split(d *direction, now clock.Instant, m machine.Meta, data []byt
 	if size <= 0 || len(data) <= link {
 		return false
 	}
-	seg := &d.segment
-	if seg.Parse(data[link:], m.CsumOK || m.CsumStart != 0) != nil || len(seg.Payload) <= size {
+	if d.segment.Parse(data[link:], m.CsumOK || m.CsumStart != 0) != nil {
 		return false
 	}
-	payload := seg.Payload
-	header := data[:len(data)-len(payload)]
-	if cap(payload) > 0 && &payload[len(payload)-1] != &data[len(data)-1] {
+	l, ok := wire.LayoutOf(data[link:])
+	if !ok || l.End-l.Payload <= size || l.End != len(data)-link {
 		return false // padded: not from a stack's offload
 	}
-	ip6 := data[link]>>4 == 6
-	tcp := link + 40
-	if !ip6 {
-		tcp = link + int(data[link]&15)*4
-	} else if data[link+6] != wire.ProtoTCP {
-		return false // extension headers
-	}
 	m.SegSize, m.CsumStart, m.CsumOffset = 0, 0, 0
-	for at := 0; at < len(payload); at += size {
-		piece := payload[at:min(at+size, len(payload))]
-		b := append(append(w.piece[:0], header...), piece...)
-		w.piece = b
-		total := len(b) - link
-		if ip6 {
-			binary.BigEndian.PutUint16(b[link+4:], uint16(total-40))
-		} else {
-			binary.BigEndian.PutUint16(b[link+2:], uint16(total))
-			id := binary.BigEndian.Uint16(b[link+4:])
-			binary.BigEndian.PutUint16(b[link+4:], id+uint16(at/size))
-		}
-		binary.BigEndian.PutUint32(b[tcp+4:], uint32(seg.Seq.Add(at)))
-		if at > 0 {
-			b[tcp+13] &^= byte(wire.CWR)
-		}
-		if at+size < len(payload) {
-			b[tcp+13] &^= byte(wire.FIN | wire.PSH)
-		}
-		wire.Finish(b[link:])
-		d.accept(&w.store, now, m, b)
+	for at := 0; at < l.End-l.Payload; at += size {
+		w.piece = appendPiece(w.piece[:0], data, link, l, at, size, false)
+		d.accept(&w.store, now, m, w.piece)
 	}
 	return true
 }

@@ -30,8 +30,8 @@ type Counters struct {
 	MPTcpExtMPJoinSynTxBindErr      uint64
 	MPTcpExtMPJoinSynTxConnectErr   uint64
 	MPTcpExtDSSNotMatching          uint64 // mapping that contradicts another
-	MPTcpExtDSSCorruptionFallback   uint64 // wrong checksum on the only subflow
-	MPTcpExtDSSCorruptionReset      uint64 // wrong checksum, other subflows left
+	MPTcpExtDSSCorruptionFallback   uint64 // never counted: the kernel's own data were inconsistent (a wrong checksum is DataCsumErr alone)
+	MPTcpExtDSSCorruptionReset      uint64 // likewise
 	MPTcpExtDssFallback             uint64 // fell back in mid-life
 	MPTcpExtInfiniteMapTx           uint64
 	MPTcpExtInfiniteMapRx           uint64

@@ -311,7 +311,7 @@ func TestChecksum(t *testing.T) {
 		if in := c.Info(p.now); !in.Fallback {
 			t.Errorf("%+v", in)
 		}
-		p.expectCounters(map[string]uint64{"DataCsumErr": 1, "MPFailTx": 1, "InfiniteMapRx": 1, "DSSCorruptionFallback": 1})
+		p.expectCounters(map[string]uint64{"DataCsumErr": 1, "MPFailTx": 1, "InfiniteMapRx": 1})
 	})
 	t.Run("wrong, two subflows", func(t *testing.T) {
 		p := newPeer(t, scriptHost)

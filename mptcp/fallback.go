@@ -172,13 +172,11 @@ func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
 	c.stack.counters.MPTcpExtDataCsumErr++
 	sf.failDSN = c.rcvBase.Add(int(off))
 	if c.mayFall() {
-		c.stack.counters.MPTcpExtDSSCorruptionFallback++
 		sf.rx.failed = true
 		sf.fail.want()
 		c.again = true
 		return
 	}
-	c.stack.counters.MPTcpExtDSSCorruptionReset++
 	sf.failOnReset = true
 	sf.abort(wire.RstMiddlebox, "checksum")
 }

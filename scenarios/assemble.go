@@ -42,7 +42,8 @@ func (x *experiment) assemble() result.Run {
 		}
 	}
 	x.sampled.last = x.snapshot(x.d.now())
-	x.sampled.last.counters = r.Counters
+	x.sampled.last.counters, x.sampled.last.hits = r.Counters, x.readHits()
+	r.Middleboxes = x.assembleRules()
 	for _, f := range x.flows {
 		r.Flows = append(r.Flows, x.assembleFlow(f))
 	}

@@ -30,6 +30,12 @@ type driver interface {
 	changeEndpoint(host string, e pm.Endpoint) error
 	flushEndpoints(host string) error
 	setLimits(host string, l pm.Limits) error
+	// setRules and setEnabled are of a middlebox on all its links; setRules also of
+	// the filter of a host.
+	setRules(name string, rules []impairments.Rule) error
+	setEnabled(middlebox string, on bool) error
+	// hits returns how many packets each rule of a middlebox or filter was applied to.
+	hits(name string) []uint64
 
 	// counters calls f with each counter of host, in a fixed order.
 	counters(host string, f func(name string, v uint64)) error

@@ -179,7 +179,7 @@ func (x *experiment) look(at clock.Instant, onGrid bool) {
 	}
 	s := x.snapshot(at)
 	if edge {
-		s.counters = x.readCounters()
+		s.counters, s.hits = x.readCounters(), x.readHits()
 		x.sampled.at = append(x.sampled.at, s)
 	}
 	if onGrid {

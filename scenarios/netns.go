@@ -162,6 +162,9 @@ func (f *netnsFabric) open(x *experiment) (driver, error) {
 			relayed[name] = true
 		}
 	}
+	for _, name := range x.boxedLinks() {
+		relayed[name] = true
+	}
 	lab, err := netns.Build(f.ctx, x.run.Topology, netns.Options{
 		Userspace: func(n string) bool { return userspace[n] },
 		Relayed:   func(l string) bool { return relayed[l] },
@@ -185,12 +188,14 @@ func (d *netnsDriver) defer_(f func() error) { d.closer = append(d.closer, f) }
 func (d *netnsDriver) start(impair string, relayed map[string]bool) error {
 	for i := range d.x.run.Topology.Links {
 		l := &d.x.run.Topology.Links[i]
+		d.links[l.Name] = &realLink{}
+		byNetem := impair == "netem" && slices.Contains(d.x.impairedLinks(), l.Name)
 		var err error
-		switch {
-		case relayed[l.Name]:
-			err = d.startRelay(l)
-		case impair == "netem" && slices.Contains(d.x.impairedLinks(), l.Name):
-			err = d.startNetem(l)
+		if relayed[l.Name] {
+			err = d.startRelay(l, byNetem)
+		}
+		if byNetem {
+			err = errors.Join(err, d.startNetem(l))
 		}
 		if err != nil {
 			return fmt.Errorf("link %s: %w", l.Name, err)
@@ -345,7 +350,7 @@ func (d *netnsDriver) failure() error {
 		}
 	}
 	for _, l := range d.x.run.Topology.Links {
-		if r := d.links[l.Name]; r != nil && r.relay != nil {
+		if r := d.links[l.Name]; r.relay != nil {
 			errs = append(errs, failed(r.relay.Failed(), "relay of "+l.Name))
 		}
 	}
@@ -487,9 +492,11 @@ func (d *netnsDriver) close() error {
 	return errors.Join(errs...)
 }
 
-// realLink is who impairs a link.
+// realLink is who impairs a link, and the middleboxes on it. With qdiscs the relay,
+// if there is one, is for the middleboxes alone.
 type realLink struct {
 	relay *relay.Relay
+	boxes []topology.Box
 	qdisc [2]*endQdisc // by direction: uplink at the first end
 }
 
@@ -502,25 +509,29 @@ type endQdisc struct {
 	installed []netem.Qdisc
 }
 
-func (d *netnsDriver) startRelay(l *topology.Link) error {
+// startRelay starts the relay of a link. Where netem impairs, the relay's wire is
+// perfect.
+func (d *netnsDriver) startRelay(l *topology.Link, byNetem bool) error {
 	a, b, err := d.lab.RelayPorts(l.Name)
 	if err != nil {
 		return err
 	}
-	wire := impairments.NewWire(d.x.run.Seed, l.Name, l.Impair, 0)
-	wire.SetHalfDuplex(l.HalfDuplex)
-	r, err := relay.New(a, b, wire, d.lab.Clock())
+	impair := l.Impair
+	if byNetem {
+		impair = [2]impairments.Config{}
+	}
+	m, boxes := d.x.run.Topology.NewLink(l, d.x.run.Seed, impair, true, d.x.filtered)
+	r, err := relay.New(a, b, m, d.lab.Clock())
 	if err != nil {
 		return err
 	}
-	d.links[l.Name] = &realLink{relay: r}
+	d.links[l.Name].relay, d.links[l.Name].boxes = r, boxes
 	d.defer_(r.Close)
 	return nil
 }
 
 func (d *netnsDriver) startNetem(l *topology.Link) error {
-	r := &realLink{}
-	d.links[l.Name] = r
+	r := d.links[l.Name]
 	for dir := range r.qdisc {
 		node := d.lab.Node(l.Ends[dir])
 		q := &endQdisc{node: node, mtu: l.MTU, seed: impairments.Seed(d.x.run.Seed, l.Name+"/"+topology.Direction(dir).String())}
@@ -565,11 +576,11 @@ func (q *endQdisc) set(c impairments.Config) error {
 
 func (d *netnsDriver) setImpairments(name string, c [2]impairments.Config) error {
 	l := d.links[name]
-	if l == nil {
+	if l == nil || l.relay == nil && l.qdisc[0] == nil {
 		return fmt.Errorf("link %s is a plain veth", name)
 	}
 	for dir := range c {
-		if l.relay != nil {
+		if l.qdisc[0] == nil {
 			if err := l.relay.Set(dir, c[dir]); err != nil {
 				return fmt.Errorf("link %s: %w", name, err)
 			}
@@ -586,7 +597,7 @@ func (d *netnsDriver) setImpairments(name string, c [2]impairments.Config) error
 // linkStats are the relay's; qdisc statistics are not the same thing and are not
 // passed off as it.
 func (d *netnsDriver) linkStats(name string, direction int) (impairments.Stats, bool) {
-	if l := d.links[name]; l != nil && l.relay != nil {
+	if l := d.links[name]; l != nil && l.relay != nil && l.qdisc[0] == nil {
 		return l.relay.Stats().Directions[direction], true
 	}
 	return impairments.Stats{}, false

@@ -16,6 +16,7 @@ type snapshot struct {
 	flows    []flowSnapshot
 	links    []linkSnapshot
 	counters map[string]map[string]uint64 // by host; only at edges
+	hits     map[string][]uint64          // by middlebox, and by host with a filter; only at edges
 }
 
 type flowSnapshot struct {

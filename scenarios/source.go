@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +48,12 @@ func (s source) Value(run int, name string, w expect.Window) (expect.Value, erro
 		return m.flow(parts[1:], w)
 	case "handover":
 		return m.handover(m.run.Handover, parts[1:])
+	case "middlebox":
+		return m.hits(parts[1], parts[3], w)
 	case "host":
+		if parts[2] == "filter" {
+			return m.hits(parts[1], parts[4], w)
+		}
 		return m.counter(parts[1], parts[3], w)
 	case "link":
 		return m.link(parts[1], parts[2], strings.Join(parts[3:], "."), w)
@@ -390,6 +396,23 @@ func (m measured) counter(host, name string, w expect.Window) (expect.Value, err
 	}
 	if from != nil {
 		v -= from.counters[host][name]
+	}
+	return expect.Num(float64(v)), nil
+}
+
+// hits is how many packets rule number n of a middlebox or filter was applied to.
+func (m measured) hits(name, n string, w expect.Window) (expect.Value, error) {
+	from, to, _, err := m.span(w)
+	if err != nil {
+		return expect.Value{}, err
+	}
+	i, err := strconv.Atoi(n)
+	if list := to.hits[name]; err != nil || i >= len(list) {
+		return expect.Value{}, fmt.Errorf("%s has %d rules on links, and none with number %s", name, len(list), n)
+	}
+	v := to.hits[name][i]
+	if from != nil && i < len(from.hits[name]) {
+		v -= from.hits[name][i]
 	}
 	return expect.Num(float64(v)), nil
 }

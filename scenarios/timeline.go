@@ -68,6 +68,8 @@ func (x *experiment) apply(e *spec.Event) error {
 		return nil
 	case e.Host != "":
 		return x.applyHost(e)
+	case e.Middlebox != "":
+		return x.applyMiddlebox(e)
 	}
 	return nil // a mark
 }
@@ -103,6 +105,9 @@ func (x *experiment) applyHost(e *spec.Event) error {
 	}
 	if e.SetLimits != nil {
 		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
+	}
+	if e.Filter != nil {
+		errs = append(errs, x.d.setRules(e.Host, *e.Filter))
 	}
 	return errors.Join(errs...)
 }
@@ -202,6 +207,14 @@ func describe(e *spec.Event) string {
 		return fmt.Sprintf("%s changes endpoint %s", e.Host, endpointName(e.ChangeEndpoint.Addr.IsValid(), e.ChangeEndpoint.Addr.String(), e.ChangeEndpoint.ID))
 	case e.FlushEndpoints:
 		return e.Host + " flushes its endpoints"
+	case e.Filter != nil:
+		return fmt.Sprintf("%s filters by %d rules", e.Host, len(*e.Filter))
+	case e.Middlebox != "" && e.Rules != nil:
+		return fmt.Sprintf("middlebox %s has %d other rules", e.Middlebox, len(*e.Rules))
+	case e.Middlebox != "" && !*e.Enabled:
+		return "middlebox " + e.Middlebox + " lets everything pass"
+	case e.Middlebox != "":
+		return "middlebox " + e.Middlebox + " works"
 	case e.SetLimits != nil:
 		return fmt.Sprintf("%s sets limits %d/%d", e.Host, e.SetLimits.Subflows, e.SetLimits.AddAddrAccepted)
 	}

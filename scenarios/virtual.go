@@ -40,7 +40,8 @@ func newVirtualDriver(x *experiment) (*virtualDriver, error) {
 			d.hosts[n.Name] = h
 			return h.node
 		},
-		Tap: x.tap,
+		Tap:      x.tap,
+		Filtered: x.filtered,
 	})
 	if err != nil {
 		return nil, err
@@ -241,6 +242,14 @@ func (d *virtualDriver) setLimits(host string, l pm.Limits) error {
 		return h.node.Stack.SetLimits(l)
 	})
 }
+
+func (d *virtualDriver) setRules(name string, rules []impairments.Rule) error {
+	return d.lab.SetRules(name, rules)
+}
+
+func (d *virtualDriver) setEnabled(name string, on bool) error { return d.lab.SetEnabled(name, on) }
+
+func (d *virtualDriver) hits(name string) []uint64 { return d.lab.Hits(name) }
 
 func (d *virtualDriver) counters(host string, f func(name string, v uint64)) error {
 	d.hosts[host].node.Stack.Counters().Each(f)

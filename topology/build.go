@@ -2,6 +2,7 @@ package topology
 
 import (
 	"net/netip"
+	"slices"
 
 	"mptcplab/topology/decode"
 )
@@ -20,7 +21,13 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 			continue
 		}
 		kinds[n.name] = n.kind
-		t.Nodes = append(t.Nodes, Node{Name: n.name, Group: n.group, Kind: n.kind, ECMP: n.ecmp})
+		t.Nodes = append(t.Nodes, Node{Name: n.name, Group: n.group, Kind: n.kind, ECMP: n.ecmp, Filter: n.filter})
+	}
+	for _, b := range d.boxes {
+		if kinds[b.Name] != 0 {
+			r.Errorf(b.at, "topology: %q is a middlebox and a node; give the middlebox a name of its own", b.Name)
+		}
+		t.Middleboxes = append(t.Middleboxes, b.Middlebox)
 	}
 	for i := range d.links {
 		d.link(t, r, i)
@@ -39,16 +46,20 @@ func (d *Draft) Build(r *decode.Report) *Topology {
 	return t
 }
 
-// Incomplete reports whether the block has nodes that are not built yet, so that
-// names may be missing.
-func (d *Draft) Incomplete() bool { return d.later }
-
 // Hosts returns the names of the hosts in the file.
 func (d *Draft) Hosts() (names []string) {
 	for _, n := range d.nodes {
 		if n.kind == Host {
 			names = append(names, n.name)
 		}
+	}
+	return names
+}
+
+// Middleboxes returns the names of the middleboxes in the file.
+func (d *Draft) Middleboxes() (names []string) {
+	for _, b := range d.boxes {
+		names = append(names, b.Name)
 	}
 	return names
 }
@@ -104,9 +115,6 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 		return
 	}
 	for _, end := range l.ends {
-		if t.Node(end) == nil && d.later {
-			return // reported already
-		}
 		if t.Node(end) == nil {
 			r.Errorf(l.endsAt, "topology.links.%s.ends: there is no host, router or switch %q%s", l.name, end, decode.Suggest(end, t.names()))
 			return
@@ -117,6 +125,16 @@ func (d *Draft) link(t *Topology, r *decode.Report, i int) {
 		return
 	}
 	link := Link{Name: l.name, Group: l.group, Ends: [2]string{l.ends[0], l.ends[1]}, MTU: l.mtu, HalfDuplex: l.duplex == "half"}
+	for _, name := range l.through {
+		if t.Middlebox(name) == nil {
+			r.Errorf(l.throughAt, "topology.links.%s.through: there is no middlebox %q%s", l.name, name, decode.Suggest(name, d.Middleboxes()))
+			continue
+		}
+		if slices.Contains(link.Through, name) {
+			r.Errorf(l.throughAt, "topology.links.%s.through: %q is there twice; a link has one of each", l.name, name)
+		}
+		link.Through = append(link.Through, name)
+	}
 	for dir := range link.Impair {
 		link.Impair[dir] = l.behaviour[dir].Config()
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"mptcplab/impairments"
 	"mptcplab/topology/decode"
 )
 
@@ -29,7 +30,7 @@ type Draft struct {
 	families []int
 	nodes    []nodeDraft
 	links    []linkDraft
-	later    bool // nodes are used that are not built yet
+	boxes    []boxDraft
 }
 
 type nodeDraft struct {
@@ -41,6 +42,12 @@ type nodeDraft struct {
 	routes []routeDraft
 	nat    NAT
 	natAt  decode.Position
+	filter []impairments.Rule
+}
+
+type boxDraft struct {
+	Middlebox
+	at decode.Position
 }
 
 type routeDraft struct {
@@ -60,6 +67,8 @@ type linkDraft struct {
 	addrAt    decode.Position
 	mtu       int
 	duplex    string
+	through   []string
+	throughAt decode.Position
 	behaviour [2]Behaviour
 }
 
@@ -74,7 +83,7 @@ func (d *Draft) Keys(m *decode.Map) {
 		routeKeys(m, &n)
 		decode.Get(m, "count", decode.IntType(1, maxMembers), new(int), "a group: makes NAME1 ... NAMEn; $i in the host is the index, from 1")
 		groupKey(m, &n.group)
-		m.Reserved("filter", "rules of section 3 on its own interfaces", decode.Anything)
+		RulesKey(m, "filter", true, &n.filter, "rules as of a middlebox, on all of its interfaces: a packet filter")
 		d.nodes = append(d.nodes, n)
 	})
 	m.Each("routers", "nodes that forward", func(name string, m *decode.Map) {
@@ -89,10 +98,11 @@ func (d *Draft) Keys(m *decode.Map) {
 	m.Each("switches", "bridges: all that is joined to one shares its subnets", func(name string, m *decode.Map) {
 		d.nodes = append(d.nodes, nodeDraft{name: name, kind: Switch, at: m.At})
 	})
-	if !m.Describing() && m.Has("middleboxes") {
-		d.later = true
-	}
-	m.Reserved("middleboxes", "machines that change packets", decode.Anything)
+	m.Each("middleboxes", "machines on links that look into packets; links go through them", func(name string, m *decode.Map) {
+		b := boxDraft{Middlebox{Name: name}, m.At}
+		RulesKey(m, "rules", false, &b.Rules, "what they do, in this order")
+		d.boxes = append(d.boxes, b)
+	})
 	m.Each("links", "what joins two nodes; the name is the interface's name inside its hosts", d.linkKeys)
 }
 
@@ -144,7 +154,7 @@ func natKey(m *decode.Map, n *nodeDraft) {
 func (d *Draft) linkKeys(name string, m *decode.Map) {
 	l := linkDraft{name: name, at: m.At, mtu: 1500, endsAt: m.At, addrAt: m.At}
 	if !m.Describing() {
-		l.endsAt, l.addrAt = m.PositionOf("ends"), m.PositionOf("addresses")
+		l.endsAt, l.addrAt, l.throughAt = m.PositionOf("ends"), m.PositionOf("addresses"), m.PositionOf("through")
 	}
 	decode.GetList(m, "ends", decode.NameType, &l.ends, "the two nodes; uplink goes from the first to the second")
 	m.Require("ends")
@@ -152,7 +162,7 @@ func (d *Draft) linkKeys(name string, m *decode.Map) {
 	decode.Get(m, "mtu", decode.IntType(576, 65535), &l.mtu, "default 1500")
 	decode.Get(m, "count", decode.IntType(1, maxMembers), new(int), "makes NAME1 ... NAMEn; $i in the link is the index, from 1")
 	groupKey(m, &l.group)
-	m.Reserved("through", "middleboxes at the second end, after the impairments", decode.Anything)
+	decode.GetList(m, "through", decode.NameType, &l.through, "middleboxes at the second end, after the impairments, in the order in which the uplink meets them")
 	decode.Get(m, "duplex", decode.EnumType([]string{"full", "half"}), &l.duplex, "half: both directions share the rate, as in the air; default full")
 	decode.Get(m, "preset", presetType, new(string), "a ready-made link, whose first end is the user's; keys beside it win")
 	both := ImpairKeys(m)

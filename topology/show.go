@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -123,6 +124,11 @@ func Show(t *Topology) string {
 			peer := t.Link(i.Link).Ends[1-i.End]
 			fmt.Fprintf(w, "  %s.%s\t%s\tto %s\n", n.Name, i.Link, prefixes(i), peer)
 		}
+		showRules(w, "filter", n.Filter, true)
+	}
+	for _, m := range t.Middleboxes {
+		fmt.Fprintf(w, "middlebox %s\n", m.Name)
+		showRules(w, "rule", m.Rules, false)
 	}
 	w.Flush()
 	for _, l := range t.Links {
@@ -130,7 +136,11 @@ func Show(t *Topology) string {
 		if l.HalfDuplex {
 			half = ", half duplex"
 		}
-		fmt.Fprintf(w, "link %s: %s -- %s, mtu %d%s\n", l.Name, l.Ends[0], l.Ends[1], l.MTU, half)
+		through := ""
+		if len(l.Through) > 0 {
+			through = ", through " + strings.Join(l.Through, ", ")
+		}
+		fmt.Fprintf(w, "link %s: %s -- %s, mtu %d%s%s\n", l.Name, l.Ends[0], l.Ends[1], l.MTU, half, through)
 		for _, d := range []Direction{Uplink, Downlink} {
 			fmt.Fprintf(w, "  %s\t%s -> %s\t%s\n", d, l.Ends[d], l.Ends[1-d], perfect(ImpairWords(l.Impair[d])))
 		}
@@ -146,6 +156,12 @@ func Show(t *Topology) string {
 	}
 	w.Flush()
 	return b.String()
+}
+
+func showRules(w io.Writer, what string, rules []impairments.Rule, host bool) {
+	for i := range rules {
+		fmt.Fprintf(w, "  %s %d: %s\n", what, i, RuleWords(&rules[i], host))
+	}
 }
 
 func prefixes(i Interface) string {
@@ -179,7 +195,7 @@ func Dot(t *Topology) string {
 		fmt.Fprintf(&b, "  %q [shape=%s]\n", n.Name, shape)
 	}
 	for _, l := range t.Links {
-		label := []string{l.Name}
+		label := append([]string{l.Name}, l.Through...)
 		up, down := ImpairWords(l.Impair[Uplink]), ImpairWords(l.Impair[Downlink])
 		switch {
 		case up == down && up != "":

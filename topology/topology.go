@@ -15,6 +15,8 @@ type Topology struct {
 	Families []int  // 4, 6 or both
 	Nodes    []Node // in the order of the file
 	Links    []Link
+
+	Middleboxes []Middlebox
 }
 
 // Kind is what a node is.
@@ -42,6 +44,7 @@ type Node struct {
 	// are on link and not among them. Those of hosts go by source address first;
 	// their metrics count from 1 in the order of the interfaces.
 	Routes []Route
+	Filter []impairments.Rule // of a host, on all its interfaces: Up is out, Down is in
 }
 
 // NAT is network address and port translation: what leaves by Link gets the
@@ -93,6 +96,7 @@ type Link struct {
 	HalfDuplex bool                  // both directions share the rate
 	RTT        time.Duration         // the longest round trip, without queueing, of the paths between hosts that use the link
 	Impair     [2]impairments.Config // by Direction
+	Through    []string              // middleboxes at the second end
 }
 
 // Node returns the node of that name, or nil.

@@ -26,19 +26,19 @@ import (
 // Relay is a wire at work. Its methods may be called from any goroutine.
 type Relay struct {
 	monitor *host.Monitor
-	wire    *timed
+	link    *timed
 }
 
 // New begins to pass frames between the devices a and b (the link's first and
-// second end), which it owns from then on, as wire says. wire is to be made with
+// second end), which it owns from then on, as l says. Its wire is to be made with
 // overhead 0, since frames carry their Ethernet header; it belongs to the relay.
-func New(a, b link.Device, wire *impairments.Wire, c *host.Clock) (*Relay, error) {
-	t := &timed{Wire: wire}
+func New(a, b link.Device, l *impairments.Link, c *host.Clock) (*Relay, error) {
+	t := &timed{Link: l}
 	m, err := host.Start(host.Config{Machine: t, Devices: []link.Device{a, b}, Clock: c})
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	return &Relay{monitor: m, wire: t}, nil
+	return &Relay{monitor: m, link: t}, nil
 }
 
 // Set changes the behaviour of one direction (0: from a to b, 1: from b to a) from now
@@ -47,8 +47,12 @@ func (r *Relay) Set(dir int, cfg impairments.Config) error {
 	if dir != 0 && dir != 1 {
 		return fmt.Errorf("relay: direction %d is neither 0 nor 1", dir)
 	}
-	return r.monitor.Do(func(now clock.Instant) { r.wire.SetConfig(now, dir, cfg) })
+	return r.monitor.Do(func(now clock.Instant) { r.link.Wire.SetConfig(now, dir, cfg) })
 }
+
+// Do calls f in a turn of the relay: nothing else touches its middleboxes meanwhile.
+// The error is host.ErrClosed.
+func (r *Relay) Do(f func()) error { return r.monitor.Do(func(clock.Instant) { f() }) }
 
 // Stats is what a relay did.
 type Stats struct {
@@ -62,9 +66,9 @@ func (r *Relay) Stats() Stats {
 	var s Stats
 	err := r.monitor.Do(func(clock.Instant) {
 		for dir := range s.Directions {
-			s.Directions[dir] = r.wire.Stats(dir)
+			s.Directions[dir] = r.link.Wire.Stats(dir)
 		}
-		s.Lateness = r.wire.lateness()
+		s.Lateness = r.link.lateness()
 	})
 	if err != nil {
 		return s
@@ -90,9 +94,9 @@ type Lateness struct {
 	P99       time.Duration // an upper bound, to the next power of two
 }
 
-// timed is a wire that notes how late it is driven.
+// timed is a link that notes how late it is driven.
 type timed struct {
-	*impairments.Wire
+	*impairments.Link
 	count   uint64
 	sum     time.Duration
 	max     time.Duration
@@ -104,18 +108,18 @@ var _ machine.Machine = (*timed)(nil)
 // Input implements machine.Machine.
 func (t *timed) Input(now clock.Instant, m machine.Meta, data []byte) {
 	t.note(now)
-	t.Wire.Input(now, m, data)
+	t.Link.Input(now, m, data)
 }
 
 // Advance implements machine.Machine.
 func (t *timed) Advance(now clock.Instant) {
 	t.note(now)
-	t.Wire.Advance(now)
+	t.Link.Advance(now)
 }
 
 // note records a deadline that has come.
 func (t *timed) note(now clock.Instant) {
-	d := t.Wire.Deadline()
+	d := t.Link.Deadline()
 	if d > now {
 		return
 	}

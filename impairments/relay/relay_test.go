@@ -66,7 +66,7 @@ func newPipeLab(t testing.TB, cfg [2]impairments.Config) *lab {
 
 func (l *lab) start(a, b link.Device, cfg [2]impairments.Config) {
 	l.t.Helper()
-	r, err := New(a, b, impairments.NewWire(1, "link", cfg, 0), host.NewClock())
+	r, err := New(a, b, impairments.NewLink(nil, impairments.NewWire(1, "link", cfg, 0), nil), host.NewClock())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	r, err := New(inner, inner2, impairments.NewWire(1, "l", [2]impairments.Config{}, 0), host.NewClock())
+	r, err := New(inner, inner2, impairments.NewLink(nil, impairments.NewWire(1, "l", [2]impairments.Config{}, 0), nil), host.NewClock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestFailure(t *testing.T) {
 }
 
 func TestLateness(t *testing.T) {
-	w := &timed{Wire: impairments.NewWire(1, "l", both(impairments.Config{Delay: ms}), 0)}
+	w := &timed{Link: impairments.NewLink(nil, impairments.NewWire(1, "l", both(impairments.Config{Delay: ms}), 0), nil)}
 	buf := make([]byte, machine.BufferSize)
 	now := clock.Instant(0)
 	// 99 deadlines are met 10 us late, one 5 ms.
@@ -302,7 +302,7 @@ func TestLateness(t *testing.T) {
 
 func TestMachineContract(t *testing.T) {
 	build := func() machine.Machine {
-		return &timed{Wire: impairments.NewWire(1, "l", both(impairments.Config{Delay: ms, Jitter: ms, Rate: 1e6}), 0)}
+		return &timed{Link: impairments.NewLink(nil, impairments.NewWire(1, "l", both(impairments.Config{Delay: ms, Jitter: ms, Rate: 1e6}), 0), nil)}
 	}
 	var script []machine.Step
 	for i := range 50 {

@@ -12,13 +12,14 @@ import (
 
 // Names are the things of a run that result names may speak of.
 type Names struct {
-	Flows   []FlowNames
-	Hosts   []string
-	Links   []string
-	Events  []string // named ones
-	Axes    []AxisNames
-	Pairing string
-	Point   []Axis
+	Flows       []FlowNames
+	Hosts       []string
+	Links       []string
+	Middleboxes []string
+	Events      []string // named ones
+	Axes        []AxisNames
+	Pairing     string
+	Point       []Axis
 }
 
 // FlowNames is a workload with its connections.
@@ -146,7 +147,7 @@ func (n *Names) resolve(name string) (list []concrete, e *entry, aggregate bool,
 		e, err = find(runEntries, parts[1:], "run")
 		list = []concrete{{name: name}}
 	case "middlebox":
-		err = fmt.Errorf("%s: middleboxes are known, not built yet", name)
+		list, e, err = n.middlebox(parts)
 	default:
 		err = fmt.Errorf("unknown name %q%s", name, decode.Suggest(parts[0], []string{"flow", "handover", "host", "link", "middlebox", "run"}))
 	}
@@ -358,7 +359,48 @@ func (n *Names) handover(parts []string, base concrete) ([]concrete, *entry, err
 // Counters have the names of nstat.
 var counterName = regexp.MustCompile(`^(MPTcpExt|TcpExt|Tcp|IpExt|Ip6?|Icmp6?|Udp6?)[A-Z][A-Za-z0-9]*$`)
 
+// hits are counted of each rule of a middlebox, and of a host's filter.
+var hits = entry{words: "hits", dim: decode.Number, window: true}
+
+var ruleNumber = regexp.MustCompile(`^(0|[1-9][0-9]?)$`)
+
+func (n *Names) middlebox(parts []string) ([]concrete, *entry, error) {
+	if len(parts) != 5 || parts[2] != "rule" || !ruleNumber.MatchString(parts[3]) || parts[4] != "hits" {
+		return nil, nil, fmt.Errorf("%q: write middlebox.NAME.rule.N.hits, such as middlebox.nat.rule.0.hits", strings.Join(parts, "."))
+	}
+	chosen, err := choose(parts[1], n.Middleboxes, "middlebox")
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []concrete
+	for _, b := range chosen {
+		c := concrete{name: "middlebox"}.with(parts[1], b)
+		list = append(list, concrete{c.name + ".rule." + parts[3] + ".hits", c.stars})
+	}
+	return list, &hits, nil
+}
+
+// filter resolves host.HOST.filter.rule.N.hits.
+func (n *Names) filter(parts []string) ([]concrete, *entry, error) {
+	if len(parts) != 6 || parts[3] != "rule" || !ruleNumber.MatchString(parts[4]) || parts[5] != "hits" {
+		return nil, nil, fmt.Errorf("%q: write host.HOST.filter.rule.N.hits, such as host.phone.filter.rule.0.hits", strings.Join(parts, "."))
+	}
+	chosen, err := choose(parts[1], n.Hosts, "host")
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []concrete
+	for _, h := range chosen {
+		c := concrete{name: "host"}.with(parts[1], h)
+		list = append(list, concrete{c.name + "." + strings.Join(parts[2:], "."), c.stars})
+	}
+	return list, &hits, nil
+}
+
 func (n *Names) host(parts []string) ([]concrete, *entry, error) {
+	if len(parts) > 2 && parts[2] == "filter" {
+		return n.filter(parts)
+	}
 	if len(parts) != 4 || parts[2] != "counter" {
 		return nil, nil, fmt.Errorf("%q: write host.HOST.counter.NAME, such as host.phone.counter.MPTcpExtMPJoinSynTx", strings.Join(parts, "."))
 	}

@@ -135,9 +135,14 @@ func (o *Observer) Packet(at clock.Instant, iface string, out bool, ip []byte) {
 	}
 	o.learn(iface, out, s)
 	v, ok := o.flows[tuple{s.src, s.dst}]
+	if ok {
+		v.sub.level(v.dir, out, s)
+	}
 	if s.flags&(wire.SYN|wire.ACK) == wire.SYN && (!ok || v.sub.stale(v.dir, s)) {
 		if v, ok = o.translated(out, s); !ok {
-			v, ok = o.open(at, s)
+			if v, ok = o.open(at, s); ok {
+				v.sub.left[v.dir] = out
+			}
 		}
 	}
 	if !ok {

@@ -26,6 +26,9 @@ type Subflow struct {
 	joined    bool // MP_JOIN was in the SYN/ACK
 	answered  bool // a SYN/ACK was seen
 	closed    bool
+	left      [2]bool // its SYN was seen as it left its sender
+	moved     [2]bool // and as it arrived
+	shift     [2]wire.Seq
 }
 
 // Counters are what one direction of a subflow has carried, cumulative.
@@ -104,6 +107,24 @@ func (s *Subflow) Ends(d Dir) (local, remote netip.AddrPort) {
 // stale reports whether a SYN opens another connection on the same addresses.
 func (s *Subflow) stale(d Dir, g *segment) bool {
 	return s.closed || (d == s.initiator && g.seq != s.Dirs[d].isn)
+}
+
+// level gives a segment the numbers that the sender of each has, where a middlebox
+// between the ends has drawn the initial sequence number anew.
+func (s *Subflow) level(d Dir, out bool, g *segment) {
+	if g.flags&wire.SYN != 0 && !s.closed {
+		switch {
+		case out:
+			s.left[d] = true
+		case s.left[d] && !s.moved[d]:
+			s.moved[d], s.shift[d] = true, g.seq-s.Dirs[d].isn
+		}
+	}
+	if out {
+		g.ack -= s.shift[1-d]
+	} else {
+		g.seq -= s.shift[d]
+	}
 }
 
 // packet takes one segment that travels in direction d.

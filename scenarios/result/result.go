@@ -60,6 +60,7 @@ type Run struct {
 	Events            []Event                      `json:"events"`
 	Counters          map[string]map[string]uint64 `json:"counters"` // by host, MIB name
 	Links             []Link                       `json:"links"`
+	Middleboxes       []Middlebox                  `json:"middleboxes,omitempty"`
 	Expect            []Expect                     `json:"expect"`
 	Fingerprint       string                       `json:"fingerprint,omitempty"` // hash of all packets (virtual)
 }
@@ -164,6 +165,19 @@ type Link struct {
 	Packets   uint64 `json:"packets"`
 	Dropped   uint64 `json:"dropped"`
 	Marked    uint64 `json:"marked"` // with ECN's CE, by an AQM
+}
+
+// Middlebox is what a middlebox, or the packet filter of a host, did on all links.
+type Middlebox struct {
+	Name   string `json:"name"`
+	Filter bool   `json:"filter,omitempty"` // of the host of that name
+	Rules  []Rule `json:"rules"`
+}
+
+// Rule is one rule and how many packets it was applied to.
+type Rule struct {
+	Text string `json:"rule,omitempty"` // as the file has it; empty: an event brought it
+	Hits uint64 `json:"hits"`
 }
 
 // Expect is one judged expectation.

@@ -1,18 +1,25 @@
 package spec
 
 import (
+	"slices"
+
 	"mptcplab/mptcp/pm"
 	"mptcplab/topology/decode"
 )
 
 // lint returns what is allowed and hardly meant: endpoints that limits make
-// useless, as with ip-mptcp(8) nothing says so.
+// useless, as with ip-mptcp(8) nothing says so, and middleboxes off all paths.
 func (f *File) lint() []decode.Mistake {
 	var r decode.Report
 	for i := range f.Runs {
 		run := &f.Runs[i]
 		for k := range run.Hosts {
 			lintHost(run, &run.Hosts[k], Position{File: f.Path}, &r)
+		}
+		for _, b := range run.Topology.Middleboxes {
+			if !slices.Contains(throughNames(run.Topology), b.Name) {
+				r.Errorf(Position{File: f.Path}, "no link goes through the middlebox %s", b.Name)
+			}
 		}
 	}
 	return r.All()

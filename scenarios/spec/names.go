@@ -12,13 +12,11 @@ import (
 // checkNames looks for names of things that are not in the file when a mistake
 // elsewhere keeps the file from being resolved: one reading finds all mistakes.
 func (d *document) checkNames(p pairing, point []Axis, axes []expect.AxisNames, r *decode.Report) {
-	if d.draft.Incomplete() {
-		return // names of what is not built yet would seem to be missing
-	}
 	hosts, links := d.draft.Hosts(), d.draft.Links()
 	groups := d.draft.HostGroups()
 	ends, wires := append(hosts, keys(groups)...), append(links, keys(d.draft.LinkGroups())...)
-	n := &expect.Names{Hosts: hosts, Links: links, Axes: axes, Pairing: p.name, Point: point}
+	boxes := d.draft.Middleboxes()
+	n := &expect.Names{Hosts: hosts, Links: links, Middleboxes: boxes, Axes: axes, Pairing: p.name, Point: point}
 	for i := range d.workloads {
 		w := &d.workloads[i]
 		checkEnd(w.client, "workloads."+w.Name+".client", w.clientAt, ends, wires, r)
@@ -37,6 +35,7 @@ func (d *document) checkNames(p pairing, point []Axis, axes []expect.AxisNames, 
 		missing(e.Link, e.path, "link", e.subjectAt, wires, r)
 		missing(e.Host, e.path, "host", e.subjectAt, ends, r)
 		missing(host(e.Workload), e.path, "workload", e.subjectAt, work, r)
+		missing(e.Middlebox, e.path, "middlebox", e.subjectAt, boxes, r)
 		checkEnd(e.Iface, e.path+".iface", e.subjectAt, ends, wires, r)
 	}
 	for i := range d.expects {

@@ -207,6 +207,9 @@ func resultNames(run *Run, axes []expect.AxisNames) *expect.Names {
 	for _, l := range run.Topology.Links {
 		n.Links = append(n.Links, l.Name)
 	}
+	for _, b := range run.Topology.Middleboxes {
+		n.Middleboxes = append(n.Middleboxes, b.Name)
+	}
 	for _, e := range run.Timeline {
 		if e.Name != "" {
 			n.Events = append(n.Events, e.Name)

@@ -147,6 +147,11 @@ type Event struct {
 	ChangeEndpoint *pm.Endpoint // ID or address, and its new flags
 	FlushEndpoints bool
 	SetLimits      *pm.Limits
+	Filter         *[]impairments.Rule // the host's new packet filter
+
+	Middlebox string
+	Enabled   *bool
+	Rules     *[]impairments.Rule
 
 	Workload string
 	Stop     bool

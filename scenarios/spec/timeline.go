@@ -22,7 +22,7 @@ type eventDraft struct {
 	limits                *limitsDraft
 }
 
-var subjects = []string{"link", "iface", "host", "workload", "mark"}
+var subjects = []string{"link", "iface", "host", "workload", "middlebox", "mark"}
 
 var stateType = decode.Type[bool]{What: "up or down", Schema: decode.OneOf(decode.Enum("up", "down"), decode.Parameter), Parse: func(s string) (bool, error) {
 	_, err := decode.EnumType([]string{"up", "down"}).Parse(s)
@@ -40,7 +40,7 @@ func (d *document) eventKeys(_ int, m *decode.Map) {
 	decode.Get(m, "iface", endType, &e.Iface, "HOST.LINK: ip link set; HOST may be a group")
 	decode.Get(m, "host", decode.NameType, &e.Host, "a host, or a group of them, whose endpoints change")
 	decode.Get(m, "workload", endType, &e.Workload, "a workload, or WORKLOAD.MEMBER of a group")
-	m.Reserved("middlebox", "a middlebox", decode.Anything)
+	decode.Get(m, "middlebox", decode.NameType, &e.Middlebox, "a middlebox, on all links that go through it")
 	m.Reserved("check", "must hold now", decode.Pattern("."))
 	decode.Get(m, "mark", decode.TextType, &e.Mark, "a mark in results and plots")
 	e.both = topology.ImpairKeys(m)
@@ -57,8 +57,14 @@ func (d *document) eventKeys(_ int, m *decode.Map) {
 	decode.Get(m, "stop", decode.BoolType, &e.Stop, "the workload ends")
 	m.Reserved("tcp", "settings of the workload from now on", decode.Anything)
 	m.Reserved("mptcp", "settings of the workload from now on", decode.Anything)
-	m.Reserved("enabled", "of a middlebox", decode.Anything)
-	m.Reserved("rules", "of a middlebox", decode.Anything)
+	var enabled bool
+	if decode.Get(m, "enabled", decode.BoolType, &enabled, "of a middlebox: false, and everything passes as it is") {
+		e.Enabled = &enabled
+	}
+	var rules []impairments.Rule
+	if topology.RulesKey(m, "rules", false, &rules, "of a middlebox: these in place of those it has") {
+		e.Rules = &rules
+	}
 	if m.Describing() {
 		return
 	}
@@ -82,6 +88,10 @@ func (e *eventDraft) hostKeys(m *decode.Map) {
 		l := limitKeys(m)
 		e.limits = &l
 	})
+	var filter []impairments.Rule
+	if topology.RulesKey(m, "filter", true, &filter, "the host's new packet filter; [] is none") {
+		e.Filter = &filter
+	}
 }
 
 // checkSubject refuses events without or with several subjects, and keys that
@@ -94,7 +104,7 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 			e.subjectAt = m.PositionOf(s)
 		}
 	}
-	if m.Has("middlebox") || m.Has("check") {
+	if m.Has("check") {
 		return // reported already
 	}
 	if len(have) != 1 {
@@ -105,11 +115,12 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 		e.nameAt = m.PositionOf("name")
 	}
 	own := map[string][]string{
-		"link":     {"uplink", "downlink", "ramp", "state"},
-		"iface":    {"state", "notice"},
-		"host":     {"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits"},
-		"workload": {"stop"},
-		"mark":     {},
+		"link":      {"uplink", "downlink", "ramp", "state"},
+		"iface":     {"state", "notice"},
+		"host":      {"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits", "filter"},
+		"workload":  {"stop"},
+		"middlebox": {"enabled", "rules"},
+		"mark":      {},
 	}
 	changes, foreign := 0, 0
 	for _, key := range m.Present() {
@@ -147,7 +158,7 @@ func impairWord(subject string) []string {
 }
 
 func isReservedKey(key string) bool {
-	return slices.Contains([]string{"tcp", "mptcp", "enabled", "rules"}, key)
+	return slices.Contains([]string{"tcp", "mptcp"}, key)
 }
 
 var impairKeyNames = func() []string {
@@ -235,6 +246,9 @@ func (d *document) resolveEvent(e *eventDraft, t *topology.Topology, work []Work
 			r.Errorf(e.subjectAt, "%s: there is no workload %q%s", e.path, e.Workload, decode.Suggest(e.Workload, workloadNames(work)))
 		}
 		list = append(list, e.Event)
+	case e.Middlebox != "":
+		missing(e.Middlebox, e.path, "middlebox", e.subjectAt, throughNames(t), r)
+		list = append(list, e.Event)
 	default:
 		list = append(list, e.Event)
 	}
@@ -246,6 +260,14 @@ func interfaces(n *topology.Node) (words []string) {
 		words = append(words, n.Name+"."+l)
 	}
 	return words
+}
+
+// throughNames are the middleboxes that links go through.
+func throughNames(t *topology.Topology) (names []string) {
+	for _, l := range t.Links {
+		names = append(names, l.Through...)
+	}
+	return names
 }
 
 // linkNames are the names of links and of their groups.

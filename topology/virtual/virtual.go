@@ -25,6 +25,9 @@ type Options struct {
 	// Tap, if not nil, sees each packet at the interfaces of hosts ("phone.wifi"),
 	// out when the host sends it. pkt is borrowed.
 	Tap func(at clock.Instant, iface string, out bool, pkt []byte)
+	// Filtered says which hosts may get a packet filter by SetRules, besides those that
+	// have one. nil: none.
+	Filtered func(host string) bool
 	// Check watches the contract of all machines; a breach ends the run.
 	Check bool
 }
@@ -35,15 +38,22 @@ type Lab struct {
 	topo   *topology.Topology
 	nodes  map[string]int
 	links  map[string]*link
-	ifaces [][]string         // by node: names of a host's interfaces; none for other nodes
-	mtus   [][]int            // by node: MTUs of a host's interfaces
+	ifaces [][]string // by node: names of a host's interfaces; none for other nodes
+	mtus   [][]int    // by node: MTUs of a host's interfaces
+	boxes  []box
 	checks []*machine.Checker // by node, if Check
 	tap    func(at clock.Instant, iface string, out bool, pkt []byte)
 	err    error
 }
 
+// box is a middlebox or filter, and the link that it stands on.
+type box struct {
+	topology.Box
+	link *link
+}
+
 type link struct {
-	wire   *impairments.Wire
+	*impairments.Link
 	node   int
 	cfg    [2]impairments.Config
 	down   bool
@@ -55,6 +65,7 @@ var (
 	ErrNoLink      = errors.New("virtual: no such link")
 	ErrNoInterface = errors.New("virtual: no such interface")
 	ErrNoHost      = errors.New("virtual: no such host")
+	ErrNoBox       = errors.New("virtual: no such middlebox on a link")
 )
 
 // Build builds t. It fails if t does not hang together or a host has no machine.
@@ -147,10 +158,13 @@ func (l *Lab) add(name string, m machine.Machine, check bool) int {
 }
 
 func (l *Lab) addLink(t *topology.Link, o Options) error {
-	w := impairments.NewWire(o.Seed, t.Name, t.Impair, impairments.Overhead)
-	w.SetHalfDuplex(t.HalfDuplex)
-	id := l.add("link "+t.Name, w, o.Check)
-	l.links[t.Name] = &link{wire: w, node: id, cfg: t.Impair}
+	m, boxes := l.topo.NewLink(t, o.Seed, t.Impair, false, o.Filtered)
+	id := l.add("link "+t.Name, m, o.Check)
+	k := &link{Link: m, node: id, cfg: t.Impair}
+	l.links[t.Name] = k
+	for _, b := range boxes {
+		l.boxes = append(l.boxes, box{b, k})
+	}
 	for end, name := range t.Ends {
 		n := l.topo.Node(name)
 		err := l.sim.Join(l.nodes[name], machine.LinkID(interfaceOf(n, t.Name)), id, machine.LinkID(end))
@@ -260,16 +274,53 @@ func (l *Lab) apply(k *link) {
 	l.do(k.node, func(now clock.Instant) {
 		for dir, cfg := range k.cfg {
 			cfg.Blackhole = cfg.Blackhole || k.down || k.ifDown[0] || k.ifDown[1]
-			k.wire.SetConfig(now, dir, cfg)
+			k.Wire.SetConfig(now, dir, cfg)
 		}
 	})
+}
+
+// SetRules replaces the rules of a middlebox, or the filter of a host, on all links.
+func (l *Lab) SetRules(name string, rules []impairments.Rule) error {
+	return l.onBoxes(name, func(b *topology.Box) { b.SetRules(rules) })
+}
+
+// SetEnabled says whether the rules of a middlebox hold.
+func (l *Lab) SetEnabled(name string, on bool) error {
+	return l.onBoxes(name, func(b *topology.Box) { b.SetEnabled(on) })
+}
+
+// onBoxes calls f with each middlebox of that name; there must be one.
+func (l *Lab) onBoxes(name string, f func(b *topology.Box)) error {
+	found := false
+	for i := range l.boxes {
+		b := &l.boxes[i]
+		if b.Name == name {
+			found = true
+			l.do(b.link.node, func(clock.Instant) { f(&b.Box) })
+		}
+	}
+	if !found {
+		return fmt.Errorf("%w: %q", ErrNoBox, name)
+	}
+	return nil
+}
+
+// Hits returns how many packets each rule of a middlebox or a filter was applied to,
+// on all links together.
+func (l *Lab) Hits(name string) (hits []uint64) {
+	for i := range l.boxes {
+		if l.boxes[i].Name == name {
+			hits = topology.AddHits(hits, l.boxes[i].Hits())
+		}
+	}
+	return hits
 }
 
 // Stats returns what one direction of a link did so far; zero for a link that
 // does not exist.
 func (l *Lab) Stats(name string, dir topology.Direction) impairments.Stats {
 	if k, ok := l.links[name]; ok && (dir == topology.Uplink || dir == topology.Downlink) {
-		return k.wire.Stats(int(dir))
+		return k.Wire.Stats(int(dir))
 	}
 	return impairments.Stats{}
 }

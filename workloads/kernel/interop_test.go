@@ -59,7 +59,7 @@ func (x *crossing) run(t testing.TB, wait time.Duration) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.New(a, b, impairments.NewWire(x.seed, "wifi", [2]impairments.Config{x.impair, x.impair}, 0), l.Clock())
+	r, err := relay.New(a, b, impairments.NewLink(nil, impairments.NewWire(x.seed, "wifi", [2]impairments.Config{x.impair, x.impair}, 0), nil), l.Clock())
 	if err != nil {
 		t.Fatal(err)
 	}

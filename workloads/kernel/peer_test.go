@@ -277,7 +277,7 @@ func lose(t *testing.T, l *netns.Lab, p float64, links ...string) {
 		}
 		cfg := impairments.Config{Loss: impairments.Loss{Random: impairments.Chance{P: p}}, Delay: time.Millisecond}
 		wire := impairments.NewWire(1, name, [2]impairments.Config{cfg, cfg}, 0)
-		r, err := relay.New(a, b, wire, l.Clock())
+		r, err := relay.New(a, b, impairments.NewLink(nil, wire, nil), l.Clock())
 		if err != nil {
 			t.Fatal(err)
 		}
