@@ -1,7 +1,10 @@
 package drill
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -85,7 +88,7 @@ func TestFailures(t *testing.T) {
 func TestSuite(t *testing.T) {
 	files := []string{"testdata/tcp/open/active.pkt", "testdata/none.pkt"}
 	var b strings.Builder
-	if n, err := Suite(&b, files, nil, true); n != 1 || err != nil {
+	if n, err := Suite(&b, files, Options{TAP: true}); n != 1 || err != nil {
 		t.Errorf("%d failed, %v", n, err)
 	}
 	for _, want := range []string{"TAP version 13\n1..2\nok 1 - testdata/tcp/open/active.pkt\nnot ok 2 - testdata/none.pkt\n  ---\n"} {
@@ -94,10 +97,10 @@ func TestSuite(t *testing.T) {
 		}
 	}
 	b.Reset()
-	if _, err := Suite(&b, files, nil, false); err != nil || !strings.Contains(b.String(), "1 of 2 scripts passed") {
+	if _, err := Suite(&b, files, Options{}); err != nil || !strings.Contains(b.String(), "1 of 2 scripts passed") {
 		t.Errorf("report:\n%s", b.String())
 	}
-	if _, err := Suite(fullDisk{}, files, nil, true); err == nil {
+	if _, err := Suite(fullDisk{}, files, Options{TAP: true}); err == nil {
 		t.Error("an error of the writer is lost")
 	}
 }
@@ -105,3 +108,30 @@ func TestSuite(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// A script runs in the modes that its name allows, or in the one that was asked for.
+func TestModes(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for _, name := range []string{"all.pkt", "only_v4.pkt", "only_v6.pkt"} {
+		f := filepath.Join(dir, name)
+		if err := os.WriteFile(f, []byte("`true`\n0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	for mode, want := range map[Mode]string{
+		"":     "3 of 3 scripts passed\n",
+		IPv4:   "2 of 2 scripts passed, 1 not for ipv4\n",
+		Mapped: "2 of 2 scripts passed, 1 not for ipv4-mapped-ipv6\n",
+		IPv6:   "2 of 2 scripts passed, 1 not for ipv6\n",
+	} {
+		var b bytes.Buffer
+		if n, err := Suite(&b, files, Options{Mode: mode}); n != 0 || err != nil || !strings.HasSuffix(b.String(), want) {
+			t.Errorf("%q: %d failed, %v:\n%swant at the end %s", mode, n, err, b.String(), want)
+		}
+	}
+	if _, err := ParseMode("ipv5"); err == nil {
+		t.Error("took ipv5")
+	}
+}

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,6 +19,15 @@ const (
 	Mapped Mode = "ipv4-mapped-ipv6" // IPv6 sockets, IPv4 packets
 	IPv6   Mode = "ipv6"
 )
+
+// ParseMode returns the mode of that name; "" is all of them.
+func ParseMode(name string) (Mode, error) {
+	switch m := Mode(name); m {
+	case "", IPv4, Mapped, IPv6:
+		return m, nil
+	}
+	return "", fmt.Errorf("IP version %q: want %s, %s or %s", name, IPv4, IPv6, Mapped)
+}
 
 // Modes returns the modes in which a script runs: by the end of its name, as in
 // the suites.

@@ -6,20 +6,31 @@ import (
 	"strings"
 )
 
+// Options are those of a run of scripts.
+type Options struct {
+	Defines map[string]string // words of the scripts that are replaced
+	Mode    Mode              // the only one to run in; "": all that the script allows
+	TAP     bool              // write a Test Anything Protocol stream, version 13
+}
+
 // Outcome is the result of one script in all its modes.
 type Outcome struct {
-	File string
-	Mode Mode  // in which it failed
-	Err  error // nil: it passed
+	File    string
+	Mode    Mode  // in which it failed
+	Err     error // nil: it passed
+	Skipped bool  // it does not run in the mode that was asked for
 }
 
 // RunModes runs a script in all its modes up to the first failure. A run that
 // breaks an invariant of the stack is a failure, too.
-func RunModes(file string, defines map[string]string) (o Outcome) {
-	o.File = file
+func RunModes(file string, opt Options) (o Outcome) {
+	o.File, o.Skipped = file, true
 	for _, m := range modesOf(file) {
-		o.Mode = m
-		if o.Err = runSafely(file, m, defines); o.Err != nil {
+		if opt.Mode != "" && m != opt.Mode {
+			continue
+		}
+		o.Mode, o.Skipped = m, false
+		if o.Err = runSafely(file, m, opt.Defines); o.Err != nil {
 			return o
 		}
 	}
@@ -36,29 +47,34 @@ func runSafely(file string, m Mode, defines map[string]string) (err error) {
 	return RunFile(file, m, defines)
 }
 
-// Suite runs scripts and writes a line for each and what failed; tap: as a Test
-// Anything Protocol stream (version 13). It returns how many failed.
-func Suite(w io.Writer, files []string, defines map[string]string, tap bool) (failed int, err error) {
+// Suite runs scripts and writes a line for each and what failed. It returns how
+// many failed.
+func Suite(w io.Writer, files []string, opt Options) (failed int, err error) {
 	p := &reporter{w: w}
-	if tap {
+	if opt.TAP {
 		p.printf("TAP version 13\n1..%d\n", len(files))
 	}
+	skipped := 0
 	for i, f := range files {
-		o := RunModes(f, defines)
-		if o.Err != nil {
-			failed++
-		}
+		o := RunModes(f, opt)
 		switch {
-		case tap:
+		case o.Err != nil:
+			failed++
+		case o.Skipped:
+			skipped++
+		}
+		if opt.TAP {
 			p.tap(i+1, o)
-		case o.Err == nil:
-			p.printf("ok   %s\n", f)
-		default:
-			p.printf("FAIL %s [%s]\n%v\n", f, o.Mode, o.Err)
+		} else {
+			p.line(o)
 		}
 	}
-	if !tap {
-		p.printf("%d of %d scripts passed\n", len(files)-failed, len(files))
+	if !opt.TAP {
+		p.printf("%d of %d scripts passed", len(files)-skipped-failed, len(files)-skipped)
+		if skipped > 0 {
+			p.printf(", %d not for %s", skipped, opt.Mode)
+		}
+		p.printf("\n")
 	}
 	return failed, p.err
 }
@@ -75,10 +91,26 @@ func (p *reporter) printf(format string, args ...any) {
 	}
 }
 
+// line writes one result for people.
+func (p *reporter) line(o Outcome) {
+	switch {
+	case o.Skipped:
+		p.printf("skip %s\n", o.File)
+	case o.Err == nil:
+		p.printf("ok   %s\n", o.File)
+	default:
+		p.printf("FAIL %s [%s]\n%v\n", o.File, o.Mode, o.Err)
+	}
+}
+
 // tap writes one test point, and the failure as a YAML block.
 func (p *reporter) tap(n int, o Outcome) {
 	if o.Err == nil {
-		p.printf("ok %d - %s\n", n, o.File)
+		skip := ""
+		if o.Skipped {
+			skip = " # SKIP not for this IP version"
+		}
+		p.printf("ok %d - %s%s\n", n, o.File, skip)
 		return
 	}
 	p.printf("not ok %d - %s\n  ---\n  mode: %s\n  message: |\n", n, o.File, o.Mode)

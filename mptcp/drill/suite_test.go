@@ -27,7 +27,7 @@ func TestStatus(t *testing.T) {
 		_, name, _ := strings.Cut(filepath.ToSlash(f), "/packetdrill/")
 		set, _, _ := strings.Cut(name, "/")
 		total[set]++
-		o := RunModes(f, nil)
+		o := RunModes(f, Options{})
 		if o.Err == nil {
 			passed[set]++
 			fmt.Fprintf(&b, "pass %s\n", name)
@@ -90,7 +90,7 @@ func TestScripts(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(short(f), func(t *testing.T) {
-			if o := RunModes(f, nil); o.Err != nil {
+			if o := RunModes(f, Options{}); o.Err != nil {
 				t.Errorf("[%s] %v", o.Mode, o.Err)
 			}
 		})
