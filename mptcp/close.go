@@ -272,7 +272,7 @@ func (c *Conn) reap(now clock.Instant) {
 // DATA_ACKed goes to the others.
 func (c *Conn) endSubflow(now clock.Instant, sf *subflow) {
 	sf.stage = ended
-	sf.joinAt = clock.Never
+	sf.joinAt, sf.failAt = clock.Never, clock.Never
 	c.requeue(sf)
 	c.unbind(sf)
 	c.ended = append(c.ended, sf.info(now))

@@ -22,8 +22,10 @@ type Counters struct {
 	MPTcpExtMPJoinSynAckRx          uint64
 	MPTcpExtMPJoinSynAckBackupRx    uint64
 	MPTcpExtMPJoinSynAckHMacFailure uint64
+	MPTcpExtMPJoinSynAckNoMPJoin    uint64 // SYN/ACK without MP_JOIN
 	MPTcpExtMPJoinAckRx             uint64
 	MPTcpExtMPJoinAckHMacFailure    uint64
+	MPTcpExtMPJoinAckNoMPJoin       uint64 // third ACK without MP_JOIN
 	MPTcpExtMPJoinRejected          uint64 // third ACK refused by the limits
 	MPTcpExtMPJoinSynTx             uint64 // SYN with MP_JOIN sent
 	MPTcpExtMPJoinSynTxCreatSkErr   uint64
@@ -33,10 +35,15 @@ type Counters struct {
 	MPTcpExtDSSCorruptionFallback   uint64 // never counted: the kernel's own data were inconsistent (a wrong checksum is DataCsumErr alone)
 	MPTcpExtDSSCorruptionReset      uint64 // likewise
 	MPTcpExtDssFallback             uint64 // fell back in mid-life
+	MPTcpExtDssReset                uint64 // subflows reset for what their DSS said or lacked
 	MPTcpExtInfiniteMapTx           uint64
 	MPTcpExtInfiniteMapRx           uint64
+	MPTcpExtDSSNoMatchTCP           uint64 // mapping of none of the segment's bytes
 	MPTcpExtNoDSSInWindow           uint64 // data or mapping outside the window, or data without mapping
 	MPTcpExtDataCsumErr             uint64 // DSS checksums that were wrong
+	MPTcpExtOFOQueueTail            uint64 // those behind all that waits
+	MPTcpExtOFOQueue                uint64 // arrivals of data that waits for other subflows'
+	MPTcpExtOFOMerge                uint64 // those that continue a range that waits
 	MPTcpExtDuplicateData           uint64 // arrivals of data that was there
 	MPTcpExtAddAddr                 uint64 // ADD_ADDR received with the right HMAC, without echoes
 	MPTcpExtAddAddrTx               uint64 // ADD_ADDR sent
@@ -64,11 +71,16 @@ type Counters struct {
 	MPTcpExtMPRstRx                 uint64 // MP_TCPRST received
 	MPTcpExtSubflowStale            uint64 // subflows not scheduled any more
 	MPTcpExtSubflowRecover          uint64 // and scheduled again
+	MPTcpExtSndWndShared            uint64 // segments of new data on a subflow whose window is smaller than the connection's
+	MPTcpExtRcvWndShared            uint64 // segments whose window another subflow had opened
+	MPTcpExtRcvWndConflictUpdate    uint64 // never counted, likewise
+	MPTcpExtRcvWndConflict          uint64 // never counted: nobody else advertises at the same time
 	MPTcpExtSimultConnectFallback   uint64
 	MPTcpExtMD5SigFallback          uint64
 	MPTcpExtFallbackFailed          uint64
 	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
 	MPTcpExtBlackhole               uint64 // times MPTCP was stopped for a while
+	MPTcpExtWinProbe                uint64 // probes of the connection's window
 	TcpExtTCPFastOpenActive         uint64 // connections whose data in the SYN was taken
 	TcpExtTCPFastOpenActiveFail     uint64 // and was not
 	TcpExtTCPFastOpenPassive        uint64 // connections that a SYN opened
@@ -99,8 +111,10 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMPJoinSynAckRx", c.MPTcpExtMPJoinSynAckRx)
 	f("MPTcpExtMPJoinSynAckBackupRx", c.MPTcpExtMPJoinSynAckBackupRx)
 	f("MPTcpExtMPJoinSynAckHMacFailure", c.MPTcpExtMPJoinSynAckHMacFailure)
+	f("MPTcpExtMPJoinSynAckNoMPJoin", c.MPTcpExtMPJoinSynAckNoMPJoin)
 	f("MPTcpExtMPJoinAckRx", c.MPTcpExtMPJoinAckRx)
 	f("MPTcpExtMPJoinAckHMacFailure", c.MPTcpExtMPJoinAckHMacFailure)
+	f("MPTcpExtMPJoinAckNoMPJoin", c.MPTcpExtMPJoinAckNoMPJoin)
 	f("MPTcpExtMPJoinRejected", c.MPTcpExtMPJoinRejected)
 	f("MPTcpExtMPJoinSynTx", c.MPTcpExtMPJoinSynTx)
 	f("MPTcpExtMPJoinSynTxCreatSkErr", c.MPTcpExtMPJoinSynTxCreatSkErr)
@@ -110,10 +124,15 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtDSSCorruptionFallback", c.MPTcpExtDSSCorruptionFallback)
 	f("MPTcpExtDSSCorruptionReset", c.MPTcpExtDSSCorruptionReset)
 	f("MPTcpExtDssFallback", c.MPTcpExtDssFallback)
+	f("MPTcpExtDssReset", c.MPTcpExtDssReset)
 	f("MPTcpExtInfiniteMapTx", c.MPTcpExtInfiniteMapTx)
 	f("MPTcpExtInfiniteMapRx", c.MPTcpExtInfiniteMapRx)
+	f("MPTcpExtDSSNoMatchTCP", c.MPTcpExtDSSNoMatchTCP)
 	f("MPTcpExtNoDSSInWindow", c.MPTcpExtNoDSSInWindow)
 	f("MPTcpExtDataCsumErr", c.MPTcpExtDataCsumErr)
+	f("MPTcpExtOFOQueueTail", c.MPTcpExtOFOQueueTail)
+	f("MPTcpExtOFOQueue", c.MPTcpExtOFOQueue)
+	f("MPTcpExtOFOMerge", c.MPTcpExtOFOMerge)
 	f("MPTcpExtDuplicateData", c.MPTcpExtDuplicateData)
 	f("MPTcpExtAddAddr", c.MPTcpExtAddAddr)
 	f("MPTcpExtAddAddrTx", c.MPTcpExtAddAddrTx)
@@ -141,6 +160,10 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMPRstRx", c.MPTcpExtMPRstRx)
 	f("MPTcpExtSubflowStale", c.MPTcpExtSubflowStale)
 	f("MPTcpExtSubflowRecover", c.MPTcpExtSubflowRecover)
+	f("MPTcpExtSndWndShared", c.MPTcpExtSndWndShared)
+	f("MPTcpExtRcvWndShared", c.MPTcpExtRcvWndShared)
+	f("MPTcpExtRcvWndConflictUpdate", c.MPTcpExtRcvWndConflictUpdate)
+	f("MPTcpExtRcvWndConflict", c.MPTcpExtRcvWndConflict)
 	f("MPTcpExtSimultConnectFallback", c.MPTcpExtSimultConnectFallback)
 	f("MPTcpExtMD5SigFallback", c.MPTcpExtMD5SigFallback)
 	f("MPTcpExtFallbackFailed", c.MPTcpExtFallbackFailed)
@@ -154,4 +177,5 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("TcpExtTCPFastOpenListenOverflow", c.TcpExtTCPFastOpenListenOverflow)
 	f("TcpExtTCPFastOpenCookieReqd", c.TcpExtTCPFastOpenCookieReqd)
 	f("TcpExtTCPFastOpenBlackhole", c.TcpExtTCPFastOpenBlackhole)
+	f("MPTcpExtWinProbe", c.MPTcpExtWinProbe)
 }

@@ -103,11 +103,12 @@ func TestMappingForms(t *testing.T) {
 	}
 }
 
-// DSS-11: data before its mapping waits, on a connection with two subflows.
+// DSS-11: data before its mapping waits where there is no other subflow by which it
+// could come.
 func TestDataBeforeMapping(t *testing.T) {
 	p := newPeer(t, scriptHost)
 	x, c, key := p.accepted(wire.CapSHA256)
-	p.joined(c, key, 3)
+	p.joined(c, key, 3).put(wire.RST|wire.ACK, wire.Options{}, "")
 	x.putAt(0, wire.Options{}, "abc")
 	if got := p.read(c); got != "" {
 		t.Fatalf("read %q without mapping", got)
@@ -121,13 +122,13 @@ func TestDataBeforeMapping(t *testing.T) {
 	}
 }
 
-// DSS-12, FBK-06: no mapping within a window of data breaks the subflow.
+// DSS-12, FBK-06, FBK-07: no mapping within a window of data breaks the subflow.
 func TestMappingNeverComes(t *testing.T) {
 	h := scriptHost
 	h.Default.RecvBuffer = 20000
 	p := newPeer(t, h)
 	x, c, key := p.accepted(wire.CapSHA256)
-	y := p.joined(c, key, 3)
+	p.joined(c, key, 3).put(wire.RST|wire.ACK, wire.Options{}, "")
 	p.flush()
 	rst := false
 	for i := 0; i < 20 && !rst; i++ {
@@ -140,10 +141,78 @@ func TestMappingNeverComes(t *testing.T) {
 	if !rst {
 		t.Fatal("the subflow was not reset")
 	}
-	y.put(wire.ACK, mapped(key, 0, 0, 0, 2), "ok")
-	if p.read(c) != "ok" {
-		t.Fatal("the connection suffered")
+	if c.Done() || c.recv.nxt != 0 {
+		t.Error("unmapped data was taken, or the connection ended")
 	}
+	p.expectCounters(map[string]uint64{"DssReset": 1})
+}
+
+// FBK-06: where another subflow works, one that lost its options is reset at once,
+// as by Linux, and the connection goes on.
+func TestMappingLostBesideAnother(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	y.put(wire.ACK, wire.Options{}, "abc")
+	if s := y.get(); s.Flags&wire.RST == 0 || s.Options.MPTCPRst.Reason != wire.RstMiddlebox || s.Options.MPTCPRst.Transient {
+		t.Fatalf("no RST: %s", s.String())
+	}
+	x.put(wire.ACK, mapped(key, 0, 0, 0, 3), "abc")
+	if got := p.read(c); got != "abc" {
+		t.Errorf("read %q", got)
+	}
+	p.expectCounters(map[string]uint64{"DssReset": 1, "NoDSSInWindow": 1})
+}
+
+// DSS-18: a mapping of bytes that the segment does not hold: on the only subflow the
+// stream goes on as TCP, beside others the subflow is reset.
+func TestMappingOfOtherBytes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	x.putAt(0, mapped(key, 0, 3, 3, 3), "abc")
+	if got := p.read(c); got != "abc" || !c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+	p.expectCounters(map[string]uint64{"DSSNoMatchTCP": 1, "DssFallback": 1, "DssReset": 0})
+
+	p = newPeer(t, scriptHost)
+	_, c, key = p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	y.putAt(0, mapped(key, 0, 3, 3, 3), "abc")
+	if s := y.get(); s.Flags&wire.RST == 0 || s.Options.MPTCPRst.Reason != wire.RstMPTCP {
+		t.Errorf("no RST: %s", s.String())
+	}
+	p.expectCounters(map[string]uint64{"DSSNoMatchTCP": 1, "DssFallback": 0, "DssReset": 1})
+}
+
+// A middlebox made one segment of two and kept the options of the second: on the
+// only subflow the stream goes on as TCP.
+func TestMappingOfSecondHalf(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	x.putAt(0, mapped(key, 0, 3, 3, 3), "abcdef")
+	if got := p.read(c); got != "abcdef" || !c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+}
+
+// OFO counters, as the kernel's queue counts: each arrival that waits, those behind
+// all others, those that continue what waits.
+func TestOutOfOrderCounters(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	y.putAt(0, mapped(key, 0, 10, 0, 2), "kl") // first
+	y.putAt(2, mapped(key, 0, 12, 2, 2), "mn") // continues: tail and merge
+	y.putAt(4, mapped(key, 0, 20, 4, 2), "uv") // behind a gap: tail
+	y.putAt(6, mapped(key, 0, 14, 6, 2), "op") // continues the first range
+	y.putAt(8, mapped(key, 0, 12, 8, 2), "mn") // again
+	p.expectCounters(map[string]uint64{"OFOQueue": 5, "OFOQueueTail": 2, "OFOMerge": 2, "DuplicateData": 1})
+	x.put(wire.ACK, mapped(key, 0, 0, 0, 10), "abcdefghij")
+	if got := p.read(c); got != "abcdefghijklmnop" {
+		t.Errorf("read %q", got)
+	}
+	p.expectCounters(map[string]uint64{"OFOQueue": 5})
 }
 
 // The peer strips DSS from the first data on: the connection is a byte stream.
@@ -311,7 +380,7 @@ func TestChecksum(t *testing.T) {
 		if in := c.Info(p.now); !in.Fallback {
 			t.Errorf("%+v", in)
 		}
-		p.expectCounters(map[string]uint64{"DataCsumErr": 1, "MPFailTx": 1, "InfiniteMapRx": 1})
+		p.expectCounters(map[string]uint64{"DataCsumErr": 1, "MPFailTx": 1, "InfiniteMapRx": 1, "DssFallback": 1})
 	})
 	t.Run("wrong, two subflows", func(t *testing.T) {
 		p := newPeer(t, scriptHost)
@@ -327,6 +396,34 @@ func TestChecksum(t *testing.T) {
 			t.Error("the connection suffered")
 		}
 	})
+}
+
+// MP_FAIL rides on an ACK, which may get lost: it is repeated, and if the infinite
+// mapping does not come the subflow is reset. Nothing is DATA_ACKed meanwhile.
+func TestFailRepeated(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256 | wire.CapChecksum)
+	p.flush()
+	x.putAt(0, withChecksum(mapped(key, 0, 0, 0, 3), "abc"), "aXc")
+	x.putAt(3, withChecksum(mapped(key, 0, 3, 3, 3), "def"), "def")
+	p.wait(time.Minute)
+	fails, rst := 0, false
+	for len(p.out) > 0 {
+		s := p.next()
+		if s.Options.Has&wire.HasMPFail != 0 && s.Flags&wire.RST == 0 {
+			fails++
+		}
+		if s.Options.Has&wire.HasDSS != 0 && s.Options.DSS.DataAck != wire.IDSN(peerKey).Add(1) {
+			t.Errorf("DATA_ACK for data that failed: %s", s.String())
+		}
+		rst = rst || s.Flags&wire.RST != 0 && s.Options.MPTCPRst.Reason == wire.RstMiddlebox
+	}
+	if fails != 4 || !rst {
+		t.Errorf("%d MP_FAIL, RST %v", fails, rst)
+	}
+	if got := p.read(c); got != "" {
+		t.Errorf("read %q", got)
+	}
 }
 
 // FBK-08, FBK-10: the peer found a sum wrong: we answer MP_FAIL and begin anew

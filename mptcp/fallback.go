@@ -99,9 +99,24 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 }
 
 // mayFall reports whether the connection can still become a byte stream: it has
-// never had a second subflow, and nothing arrived that the stream does not yet
-// hold.
+// never had a second subflow.
 func (c *Conn) mayFall() bool { return !c.multi && !c.streaming() }
+
+// contiguous reports whether the stream can go on with the byte that the subflow
+// expects, whatever its mapping: there never was a second subflow, and what is
+// mapped further on says the same.
+func (sf *subflow) contiguous() bool {
+	c, r := sf.conn, &sf.rx
+	if !c.mayFall() || c.recv.ooo.Len() > 0 || r.failed {
+		return false
+	}
+	for i := range r.maps.all() {
+		if m := &r.maps.all()[i]; m.end() > r.nxt && m.off-m.ssn != c.recv.nxt-r.nxt {
+			return false
+		}
+	}
+	return true
+}
 
 // checkFirst judges segments on the first subflow until the peer has shown that
 // its DSS gets through.
@@ -177,8 +192,29 @@ func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
 		c.again = true
 		return
 	}
+	c.stack.counters.MPTcpExtDssReset++
 	sf.failOnReset = true
 	sf.abort(wire.RstMiddlebox, "checksum")
+}
+
+// maxFail is how often MP_FAIL is repeated: it rides on an ACK, which TCP does not
+// repeat. Linux, which sends it once, waits for the answer as we do.
+const maxFail = 3
+
+// repeatFails says MP_FAIL again where the infinite mapping does not come, and gives
+// the subflow up in the end.
+func (c *Conn) repeatFails(now clock.Instant) {
+	for _, sf := range c.subflows {
+		if sf.failAt > now || sf.over {
+			continue
+		}
+		sf.failAt = clock.Never
+		if sf.failTries++; sf.failTries > maxFail {
+			sf.abort(wire.RstMiddlebox, "no answer to MP_FAIL")
+			continue
+		}
+		sf.fail.want()
+	}
 }
 
 // infiniteMapping acts on a mapping of length 0: the peer sends a byte stream
@@ -188,12 +224,12 @@ func (sf *subflow) infiniteMapping(now clock.Instant, ssn, off uint64) error {
 	c.stack.counters.MPTcpExtInfiniteMapRx++
 	if !c.mayFall() || off > c.recv.nxt {
 		// Discarded bytes never come again behind a mapping that skips them.
-		return sf.resetError(wire.RstMPTCP, "infinite mapping skips a hole")
+		return sf.dssError(wire.RstMPTCP, "infinite mapping skips a hole")
 	}
 	if sf.rx.failed && ssn > sf.rx.nxt {
 		sf.rx.nxt = ssn // what lies between was discarded
 	}
-	sf.rx.failed = false
+	sf.rx.failed, sf.failAt = false, clock.Never
 	c.fall(now, reasonInfiniteMapping)
 	sf.rx.infinite(ssn, off)
 	return nil

@@ -235,7 +235,7 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 	// receiver MUST close the subflow with a RST", and the other way round
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3).
 	if d.HasChecksum != c.checksum {
-		return sf.resetError(wire.RstMPTCP, "DSS checksum against what was agreed")
+		return sf.dssError(wire.RstMPTCP, "DSS checksum against what was agreed")
 	}
 	off := c.rcvOffset(expand(d.DSN, d.DSN64, c.rcvBase.Add(int(c.recv.nxt))))
 	ssn := r.pos(d.SSN.Add(int(r.synData)))
@@ -250,7 +250,7 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 	if d.DataFIN {
 		m.fin, m.n = true, m.n-1
 		if !c.recv.wantFIN(c, now, off+m.n) {
-			return sf.resetError(wire.RstMPTCP, "DATA_FIN before data or twice")
+			return sf.dssError(wire.RstMPTCP, "DATA_FIN before data or twice")
 		}
 		if m.n == 0 {
 			sf.ackOwed = true
@@ -258,7 +258,7 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 		}
 	}
 	if w := &c.recv; w.hasFIN && m.off+m.n > w.fin {
-		return sf.resetError(wire.RstMPTCP, "data behind DATA_FIN")
+		return sf.dssError(wire.RstMPTCP, "data behind DATA_FIN")
 	}
 	c.ack64 = d.DSN64
 	return sf.insertMapping(m)
@@ -272,7 +272,7 @@ func (sf *subflow) insertMapping(m rcvMap) error {
 	}
 	if m.ssn > r.nxt+maxAhead {
 		sf.conn.stack.counters.MPTcpExtDSSNotMatching++
-		return sf.resetError(wire.RstMPTCP, "mapping far ahead")
+		return sf.dssError(wire.RstMPTCP, "mapping far ahead")
 	}
 	maps := r.maps.all()
 	for i := len(maps) - 1; i >= 0; i-- {
@@ -285,14 +285,14 @@ func (sf *subflow) insertMapping(m rcvMap) error {
 		}
 		if m.off-m.ssn != o.off-o.ssn {
 			sf.conn.stack.counters.MPTcpExtDSSNotMatching++
-			return sf.resetError(wire.RstMPTCP, "mapping changed")
+			return sf.dssError(wire.RstMPTCP, "mapping changed")
 		}
 		if m.ssn >= o.ssn && m.end() <= o.end() {
 			return nil // known
 		}
 		if sf.conn.checksum {
 			sf.conn.stack.counters.MPTcpExtDSSNotMatching++
-			return sf.resetError(wire.RstMPTCP, "mappings with checksums overlap")
+			return sf.dssError(wire.RstMPTCP, "mappings with checksums overlap")
 		}
 		if m.ssn < o.ssn && m.end() > o.end() {
 			// Around a known one: the parts on both sides are new.
@@ -312,7 +312,7 @@ func (sf *subflow) insertMapping(m rcvMap) error {
 		}
 	}
 	if r.maps.len() >= maxMappings {
-		return sf.resetError(wire.RstTooMuchData, "too many mappings")
+		return sf.dssError(wire.RstTooMuchData, "too many mappings")
 	}
 	r.insert(m)
 	return nil

@@ -37,7 +37,12 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 	if s.Flags&wire.SYN == 0 {
 		unit = uint64(sf.tcp.WindowUnit())
 	}
+	before := c.recv.edge
 	wnd = c.advertise(unit)
+	if sf.edge < before && c.recv.edge == before && s.Options.Has&wire.HasDSS != 0 {
+		c.stack.counters.MPTcpExtRcvWndShared++ // another subflow had opened it
+	}
+	sf.edge = c.recv.edge
 	if s.Options.Has&wire.HasDSS != 0 {
 		c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge
 	}
@@ -306,7 +311,31 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 	if !d.HasMap || d.DataLen == 0 && len(s.Payload) == 0 {
 		return nil // an infinite mapping comes with its first data, and Linux looks for it there
 	}
+	if !sf.covers(d, s) {
+		c.stack.counters.MPTcpExtDSSNoMatchTCP++
+		if sf.contiguous() {
+			c.fall(now, reasonDataWithoutMapping)
+			return nil
+		}
+		return sf.dssError(wire.RstMPTCP, "mapping of other bytes than the segment's")
+	}
 	return sf.addMapping(now, d)
+}
+
+// covers reports whether mapping and segment have bytes in common, if both have any:
+// "The mapping provided by a Data Sequence Mapping MUST apply to some or all of the
+// subflow sequence space in the TCP segment that carries the option."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+func (sf *subflow) covers(d *wire.DSS, s *wire.Segment) bool {
+	n := int(d.DataLen)
+	if d.DataFIN {
+		n--
+	}
+	if n <= 0 || len(s.Payload) == 0 {
+		return true
+	}
+	behind := s.Seq.Sub(sf.tcp.IRS().Add(int(d.SSN))) // of the segment's first byte behind the mapping's
+	return behind < n && -behind < len(s.Payload)
 }
 
 // expand returns the 64-bit number whose low half was received and that is

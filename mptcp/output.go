@@ -70,6 +70,7 @@ func (c *Conn) work(now clock.Instant) {
 	c.takeEnds(now)
 	c.reap(now)
 	c.confirmJoins(now)
+	c.repeatFails(now)
 	c.stack.runPM(now)
 	c.closeWork(now)
 	c.signalWork(now)
@@ -125,7 +126,7 @@ func (c *Conn) deadline() clock.Instant {
 		if sf.linked && c.stack.links[sf.link].blocked {
 			continue // SetWritable wakes it
 		}
-		at = clock.Min(at, clock.Min(sf.tcp.Deadline(), sf.joinAt))
+		at = clock.Min(at, clock.Min(sf.tcp.Deadline(), clock.Min(sf.joinAt, sf.failAt)))
 	}
 	return at
 }

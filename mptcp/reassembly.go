@@ -189,18 +189,21 @@ func (sf *subflow) verify(now clock.Instant, m *rcvMap, a, b []byte) bool {
 // back; else "If a mapping for that subflow-level sequence space does not arrive within
 // a receive window of data, that subflow SHOULD be treated as broken, closed with a
 // RST, and any unmapped data silently discarded."
-// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1).
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1). If other subflows work it is
+// closed at once, as by Linux: the peer sends the data there again, while waiting for
+// what may never come holds the stream up.
 func (sf *subflow) checkUnmapped(now clock.Instant) {
 	r, c := &sf.rx, sf.conn
 	if _, ok := r.current(); ok {
 		return // it waits for the rest of a mapping with checksum
 	}
-	if c.mayFall() && r.maps.len() == 0 && c.recv.ooo.Len() == 0 {
+	if sf.contiguous() {
 		c.fall(now, reasonDataWithoutMapping)
 		return
 	}
 	c.stack.counters.MPTcpExtNoDSSInWindow++
-	if r.arrived-r.nxt >= uint64(c.recv.limit)/2 {
+	if c.others(sf) || r.arrived-r.nxt >= uint64(c.recv.limit)/2 {
+		c.stack.counters.MPTcpExtDssReset++
 		sf.abort(wire.RstMiddlebox, "data without mapping")
 	}
 }
@@ -237,6 +240,9 @@ func (c *Conn) receive(now clock.Instant, off uint64, p []byte) {
 		c.duplicate(old)
 		p, off = p[old:], off+old
 	}
+	if off > w.nxt && len(p) > 0 {
+		c.countOutOfOrder(off)
+	}
 	for len(p) > 0 {
 		// Up to what is there already, and over it.
 		r, ok := w.ooo.Next(off)
@@ -253,6 +259,22 @@ func (c *Conn) receive(now clock.Instant, off uint64, p []byte) {
 		p, off = p[old:], r.Lo+old
 	}
 	c.deliver(now)
+}
+
+// countOutOfOrder counts an arrival of bytes from off on that have to wait for those
+// of other subflows, by how it fits to what waits already.
+func (c *Conn) countOutOfOrder(off uint64) {
+	n, waiting := &c.stack.counters, &c.recv.ooo
+	n.MPTcpExtOFOQueue++
+	if waiting.Len() == 0 {
+		return
+	}
+	if waiting.At(waiting.Len()-1).Hi <= off {
+		n.MPTcpExtOFOQueueTail++
+	}
+	if waiting.Has(off-1) && !waiting.Has(off) {
+		n.MPTcpExtOFOMerge++
+	}
 }
 
 func (c *Conn) duplicate(n uint64) {

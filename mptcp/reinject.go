@@ -138,6 +138,7 @@ func (c *Conn) watchWindow(now clock.Instant) {
 func (c *Conn) probeWindow() {
 	for _, sf := range c.subflows {
 		if sf.usable() {
+			c.stack.counters.MPTcpExtWinProbe++
 			sf.tcp.Probe()
 		}
 	}

@@ -172,6 +172,9 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	sf.tx.add(m)
 	switch as {
 	case freshBytes:
+		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndNxt()) < c.sendable() {
+			c.stack.counters.MPTcpExtSndWndShared++
+		}
 		if end > w.nxt { // not bound ahead
 			w.nxt = end
 			c.stats.sent += uint64(n)

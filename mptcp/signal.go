@@ -310,6 +310,9 @@ func (sf *subflow) failOption(now clock.Instant, o *wire.Options) {
 	o.MPFail = sf.failDSN
 	sf.conn.stack.counters.MPTcpExtMPFailTx++
 	sf.trace(now, trace.Event{Kind: trace.FailSent, A: uint64(sf.failDSN)})
+	if sf.rx.failed {
+		sf.failAt = now.Add(sf.tcp.RTO() << sf.failTries)
+	}
 }
 
 // handleAddAddr takes ADD_ADDR: an echo ends our repetitions, an address is

@@ -56,6 +56,8 @@ type subflow struct {
 	prio          signalState // MP_PRIO
 	failDSN       wire.DSN    // MP_FAIL
 	fail          signalState
+	failAt        clock.Instant // repeat ours then: no infinite mapping has come
+	failTries     int
 	rst           wire.MPTCPRst // what goes on our RST
 	rstText       string
 	reset         bool         // MP_TCPRST goes on our RST
@@ -68,15 +70,16 @@ type subflow struct {
 	reinjected    uint64
 	isEstablished bool
 	joinTries     int
-	failOnReset   bool // MP_FAIL goes on our RST
-	keysOwed      bool // the SYN/ACK came again: the peer has not got our third ACK
-	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
+	failOnReset   bool   // MP_FAIL goes on our RST
+	keysOwed      bool   // the SYN/ACK came again: the peer has not got our third ACK
+	edge          uint64 // right edge of the connection's window as this subflow said it
+	proven        bool   // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 	penalisedAt   clock.Instant
 }
 
 // newSubflow makes a subflow without TCP; connect or accept follows.
 func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
-	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never}
+	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never, failAt: clock.Never}
 	c.nextPath++
 	sf.tx.init()
 	sf.rx.init()
@@ -368,6 +371,12 @@ func (sf *subflow) resetError(reason wire.RstReason, text string) error {
 	sf.rstText = text
 	sf.end(text)
 	return &tcp.ResetError{Reason: reason, Text: text}
+}
+
+// dssError resets the subflow for what a DSS says, or for one that is missing.
+func (sf *subflow) dssError(reason wire.RstReason, text string) error {
+	sf.conn.stack.counters.MPTcpExtDssReset++
+	return sf.resetError(reason, text)
 }
 
 // close begins the FIN exchange of the subflow.
