@@ -23,6 +23,7 @@ const (
 	reasonBlackhole
 	reasonPlainSocket
 	reasonNoDSS
+	reasonNoDataACK
 	reasonDataWithoutMapping
 	reasonInfiniteMapping
 	reasonMPFail
@@ -37,6 +38,7 @@ var reasonText = [...]string{
 	reasonBlackhole:          "MPTCP was blocked here a while ago",
 	reasonPlainSocket:        "TCP socket at this end",
 	reasonNoDSS:              "no DSS in first segment from peer",
+	reasonNoDataACK:          "no DSS in acknowledgment of data",
 	reasonDataWithoutMapping: "data without mapping",
 	reasonInfiniteMapping:    "infinite mapping from peer",
 	reasonMPFail:             "MP_FAIL from peer",
@@ -57,7 +59,7 @@ func (r reason) count(c *Counters) {
 		c.MPTcpExtMPCapableSYNTXDisabled++
 	case reasonNoDSS:
 		c.MPTcpExtMPCapableDataFallback++
-	case reasonDataWithoutMapping, reasonInfiniteMapping, reasonMPFail:
+	case reasonNoDataACK, reasonDataWithoutMapping, reasonInfiniteMapping, reasonMPFail:
 		c.MPTcpExtDssFallback++
 	}
 }
@@ -89,6 +91,7 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 			sf.tx.infinite(sf.tx.nxt, c.send.nxt)
 			sf.rx.infinite(sf.rx.nxt, c.recv.nxt)
 			sf.drainUnmapped(now)
+			c.streamAcked(now, c.send.nxt-min(c.send.nxt, sf.tx.nxt-sf.tx.una))
 		}
 	}
 	if !early {

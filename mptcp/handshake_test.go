@@ -106,13 +106,176 @@ func TestServerFallback(t *testing.T) {
 	}
 }
 
-// CAP-22, CAP-23: checksums if either side asks.
+// CAP-22, CAP-23: checksums if either side asks, in both directions, and the third ACK
+// of a client that did not ask says so.
 func TestChecksumAgreed(t *testing.T) {
 	p := newPeer(t, scriptHost)
 	_, c, _ := p.accepted(wire.CapSHA256 | wire.CapChecksum)
 	if !c.Info(p.now).Checksum {
 		t.Error("the client asked for checksums")
 	}
+	host := scriptHost
+	host.Default.ChecksumEnabled = true
+	p = newPeer(t, host)
+	_, c, _ = p.accepted(wire.CapSHA256)
+	if !c.Info(p.now).Checksum {
+		t.Error("the server asked for checksums")
+	}
+	p = newPeer(t, scriptHost)
+	x, c, key := p.dialed(capable(wire.CapSHA256|wire.CapChecksum, peerKey))
+	if third := x.get(); third.Options.MPCapable.Flags&wire.CapChecksum == 0 {
+		t.Errorf("no A in the third ACK: %s", third.String())
+	}
+	c.Write([]byte("hello"), false)
+	m := x.get().Options.MPCapable
+	var sum wire.PayloadSum
+	sum.Add([]byte("hello"))
+	if want := wire.DSSChecksum(wire.IDSN(key).Add(1), 1, 5, sum.Sum()); !m.HasChecksum || m.Checksum != want {
+		t.Errorf("checksum %v %#x, want %#x", m.HasChecksum, m.Checksum, want)
+	}
+	x.put(wire.ACK, withChecksum(mapped(key, 5, 0, 0, 2), "ok"), "ok")
+	if got := p.read(c); got != "ok" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// CAP-01, CAP-02: version 1 is the highest there is; who offers more gets 1, who
+// offers less gets TCP.
+func TestServerVersions(t *testing.T) {
+	for version, want := range map[uint8]bool{0: false, 1: true, 2: true, 15: true} {
+		p := newPeer(t, scriptHost)
+		if _, err := p.s.Listen(nil, addrPort("10.0.1.1:80")); err != nil {
+			t.Fatal(err)
+		}
+		x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+		o := capable(wire.CapSHA256)
+		o.MPCapable.Version = version
+		x.put(wire.SYN, o, "")
+		sa := x.get()
+		if has := sa.Options.Has&wire.HasMPCapable != 0; has != want || has && sa.Options.MPCapable.Version != 1 {
+			t.Errorf("version %d: %s", version, sa.String())
+		}
+	}
+}
+
+// CAP-11, CAP-12, CAP-15, CAP-16, LC-07: our flags are A if checksums are on, C if the
+// initial address takes no joins, and H; nothing else, B least of all.
+func TestCapableFlags(t *testing.T) {
+	for _, v := range []struct {
+		cfg  Config
+		want wire.CapableFlags
+	}{
+		{Config{}, wire.CapSHA256},
+		{Config{ChecksumEnabled: true}, wire.CapSHA256 | wire.CapChecksum},
+		{Config{DenyJoinInitial: true}, wire.CapSHA256 | wire.CapNoJoin},
+	} {
+		p := newPeer(t, HostConfig{Default: v.cfg})
+		if _, err := p.s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80")); err != nil {
+			t.Fatal(err)
+		}
+		if s := p.next(); s.Options.MPCapable.Flags != v.want {
+			t.Errorf("SYN: %s", s.String())
+		}
+		if _, err := p.s.Listen(nil, addrPort("10.0.1.1:80")); err != nil {
+			t.Fatal(err)
+		}
+		x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+		x.put(wire.SYN, capable(wire.CapSHA256|2|4), "") // and two more algorithms
+		if s := x.get(); s.Options.MPCapable.Flags != v.want {
+			t.Errorf("SYN/ACK: %s", s.String())
+		}
+	}
+}
+
+// CAP-29: SYNs with and without MP_CAPABLE are reordered; that the third packet is
+// without decides.
+func TestSYNsReordered(t *testing.T) {
+	with, without := capable(wire.CapSHA256), wire.Options{}
+	for _, order := range [][2]wire.Options{{with, without}, {without, with}} {
+		p := newPeer(t, scriptHost)
+		ln, err := p.s.Listen(nil, addrPort("10.0.1.1:80"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := p.side("10.0.1.2:5000", "10.0.1.1:80")
+		x.put(wire.SYN, order[0], "")
+		x.get()
+		x.seq--
+		x.put(wire.SYN, order[1], "")
+		x.get()
+		x.put(wire.ACK, wire.Options{}, "")
+		x.put(wire.ACK, wire.Options{}, "abc")
+		c, ok := ln.Accept()
+		if !ok || p.read(c) != "abc" || !c.Info(p.now).Fallback {
+			t.Fatalf("accepted %v, %+v", ok, c.Info(p.now))
+		}
+	}
+}
+
+// CAP-03, CAP-04, CAP-05: keys come from a PRF of a secret; a token that another
+// connection has, or 0, is not taken.
+func TestKeys(t *testing.T) {
+	first := func(seed byte) *Conn {
+		s := New(Env{Links: hostLinks(1, 1), Seed: [32]byte{seed}})
+		c, err := s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if first(1).localKey == first(2).localKey || first(1).localKey != first(1).localKey {
+		t.Error("the seed does not decide")
+	}
+	taken := first(1).token // what the first connection would get
+	s := New(Env{Links: hostLinks(1, 1), Seed: [32]byte{1}})
+	other := &Conn{}
+	s.tokens[taken] = other
+	seen := make(map[uint64]bool)
+	for range 1000 {
+		c, err := s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.token == taken || s.tokens[c.token] != c || seen[c.localKey] {
+			t.Fatalf("token %#x, key %#x are not new", c.token, c.localKey)
+		}
+		seen[c.localKey] = true
+	}
+	if s.tokens[taken] != other {
+		t.Error("a token changed hands")
+	}
+}
+
+// FBK-05: what a server sent is acknowledged without DATA_ACK, before there was any
+// other subflow: the path drops options, the connection is TCP from there, and stays
+// so whatever comes (FBK-15).
+func TestServerDataWithoutDataAck(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Write([]byte("hello"), false)
+	x.get()
+	x.put(wire.ACK, wire.Options{}, "")
+	in := c.Info(p.now)
+	if !in.Fallback || in.FallbackReason != "no DSS in acknowledgment of data" || in.BytesAcked != 5 {
+		t.Errorf("%+v", in)
+	}
+	x.put(wire.ACK, mapped(key, 5, 7, 0, 3), "abc")
+	if got := p.read(c); got != "abc" || c.Info(p.now).MPTCP {
+		t.Errorf("read %q", got)
+	}
+	y := p.side("10.0.2.2:6000", "10.0.1.1:80")
+	p.flush()
+	y.put(wire.SYN, joinSYN(wire.Token(key), 3, false), "")
+	if s := y.get(); s.Flags&wire.RST == 0 {
+		t.Errorf("a join was taken: %s", s.String())
+	}
+	c.Write([]byte("more"), false)
+	for p.drain(); len(p.out) > 0; {
+		if s := p.next(); s.Options.Has&wire.HasMPTCP != 0 && s.Flags&wire.RST == 0 {
+			t.Errorf("an MPTCP option after fallback: %s", s.String())
+		}
+	}
+	p.expectCounters(map[string]uint64{"DssFallback": 1})
 }
 
 // dialed is a client connection with a SYN/ACK answered by syn.

@@ -220,31 +220,37 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 			return nil
 		}
 	}
-	if sf.join && !sf.proven && sf.stage == open {
-		if err := sf.checkJoined(s); err != nil {
+	if !sf.proven && sf.stage == open {
+		if err := sf.checkProven(now, s); err != nil || c.streaming() {
 			return err
 		}
 	}
 	return sf.handleSignals(now, s)
 }
 
-// checkJoined judges the first acknowledgment of data on a subflow that joined.
+// checkProven judges the first acknowledgment of data on a subflow that joined, and on
+// the first one of a server, which has the keys before it hears a DSS.
 //
 // "If, however, an ACK is received for data (not just for the SYN) without a DSS
 // option containing a Data ACK, the sender determines that the path is not MPTCP
 // capable. In the case of this occurring on an additional subflow (i.e., one
 // started with MP_JOIN), the host MUST close the subflow with a RST, which SHOULD
 // contain an MP_TCPRST option (Section 3.6) with a "Middlebox interference" reason
-// code" (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). A Data ACK shows that
+// code"; on the first subflow, "before any additional subflows are added, the
+// implementation MUST drop out of MPTCP mode and fall back to regular TCP"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). A Data ACK shows that
 // the path lets them through also if nothing was sent on it; what acknowledges a FIN
 // may come from a host that has forgotten the connection already, as Linux's
 // TIME-WAIT.
-func (sf *subflow) checkJoined(s *wire.Segment) error {
+func (sf *subflow) checkProven(now clock.Instant, s *wire.Segment) error {
+	c := sf.conn
 	o, state := &s.Options, sf.tcp.State()
 	switch {
 	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
 		sf.proven = true
 	case sf.tx.una <= 1 || o.Has&wire.HasMPTCP != 0:
+	case !sf.join && c.mayFall():
+		c.fall(now, reasonNoDataACK)
 	case state == tcp.StateEstablished || state == tcp.StateCloseWait:
 		return sf.resetError(wire.RstMiddlebox, "no DSS in acknowledgment of data")
 	}
