@@ -452,19 +452,6 @@ func TestFailReceived(t *testing.T) {
 	p.expectCounters(map[string]uint64{"MPFailRx": 1, "InfiniteMapTx": 1})
 }
 
-// ACK-03, LC-27: a window counts only with a DATA_ACK, and its edge never goes back.
-func TestPeerWindow(t *testing.T) {
-	p := newPeer(t, scriptHost)
-	x, c, key := p.accepted(wire.CapSHA256)
-	edge := c.send.edge
-	s := wire.Segment{Src: x.local, Dst: x.remote, Seq: x.seq, Ack: x.ack, Flags: wire.ACK, Window: 10, Options: dataAck(key, 0)}
-	p.s.Input(p.now, machine.Meta{}, wire.AppendPacket(nil, &s))
-	p.drain()
-	if c.send.edge != edge {
-		t.Errorf("the window shrank from %d to %d", edge, c.send.edge)
-	}
-}
-
 // A subflow that is reset in mid-transfer: its bytes go over the other.
 func TestSubflowKilled(t *testing.T) {
 	w := newWorld(t, 2, twoPaths(Config{}), acceptor(Config{}), 3)
