@@ -223,7 +223,7 @@ func TestKeys(t *testing.T) {
 		}
 		return c
 	}
-	if first(1).localKey == first(2).localKey || first(1).localKey != first(1).localKey {
+	if a, again, b := first(1), first(1), first(2); a.localKey == b.localKey || a.localKey != again.localKey {
 		t.Error("the seed does not decide")
 	}
 	taken := first(1).token // what the first connection would get
