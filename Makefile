@@ -6,7 +6,7 @@ RACE      ?=
 # has none; test-netns and test-netns-user demand them.
 NETNS     := ./mptcp/link ./mptcp/host ./topology/netns ./workloads/kernel ./impairments/relay ./scenarios ./cmd/mptcplab
 
-.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm drill-kernel bench fuzz lint fmt schema clean
+.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm drill-kernel mutants bench fuzz lint fmt schema clean
 
 all: build
 
@@ -47,6 +47,10 @@ test-vm:
 # does. As root, in real time.
 drill-kernel:
 	DRILL_KERNEL=1 $(GO) test -count=1 -run TestScriptsOnKernel -v ./mptcp/drill
+
+# Seeded faults, one at a time: at least nineteen in twenty must make a test fail.
+mutants:
+	$(GO) run ./mptcp/internal/mutants mptcp/internal/mutants/tcp.txt
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,6 +42,9 @@ func TestScriptsOnKernel(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(short(f), func(t *testing.T) {
+			if !slices.Contains(Modes(f), IPv4) {
+				t.Skip("over IPv4 only")
+			}
 			t.Parallel()
 			k, err := newKernelRun(f)
 			if err != nil {
