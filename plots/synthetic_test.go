@@ -216,7 +216,7 @@ func synthesize(t *testing.T, dir string, pairings ...string) {
 	for _, pairing := range pairings {
 		r.Runs = append(r.Runs, synthesizeRun(t, d, pairing))
 	}
-	if r.ScenarioHash, err = d.Scenario([]byte("name: x\n")); err != nil {
+	if r.ScenarioHash, err = d.Scenario([]byte("name: x\n"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Finish(r); err != nil {

@@ -9,7 +9,6 @@ import (
 	"mptcplab/mptcp/clock"
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
-	"mptcplab/scenarios/spec"
 	"mptcplab/workloads"
 )
 
@@ -125,7 +124,7 @@ func (x *experiment) cutIntact(f *flow, finished bool) bool {
 	if x.run.Duration == 0 || finished || c.Start == clock.Never || c.Errors > 0 || s.Errors > 0 {
 		return false
 	}
-	return f.data(x.run, "up").SHA256(s.Read) == s.SHA256Received() && f.data(x.run, "down").SHA256(c.Read) == c.SHA256Received()
+	return workloads.SHA256(f.data(x.run, 0), s.Read) == s.SHA256Received() && workloads.SHA256(f.data(x.run, 1), c.Read) == c.SHA256Received()
 }
 
 // complete reports whether the flow moved what it was to move.
@@ -134,8 +133,8 @@ func (x *experiment) complete(f *flow) bool {
 	if q, ok := f.client.app.(*workloads.ExchangeClient); ok {
 		return len(q.ResponseTimes()) >= q.Count // which a stop lowers
 	}
-	whole := func(a spec.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes || f.stopped }
-	return c.EOF && s.EOF && whole(f.w.Upload, s.Read) && whole(f.w.Download, c.Read)
+	whole := func(a workloads.Amount, m uint64) bool { return a.Bytes == 0 || m == a.Bytes || f.stopped }
+	return c.EOF && s.EOF && whole(f.upload, s.Read) && whole(f.download, c.Read)
 }
 
 func responses(times []time.Duration) *result.Responses {

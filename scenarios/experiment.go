@@ -46,8 +46,8 @@ var errTimeout = errors.New("timeout: not all flows finished")
 // captures show the end.
 const linger = time.Second
 
-func newExperiment(run *spec.Run, edges []time.Duration, files *result.RunWriter, captured []string) *experiment {
-	x := &experiment{captured: map[string]bool{}, run: run, flows: makeFlows(run), files: files, impair: map[string][2]impairments.Config{}}
+func newExperiment(run *spec.Run, contents map[string][]byte, edges []time.Duration, files *result.RunWriter, captured []string) *experiment {
+	x := &experiment{captured: map[string]bool{}, run: run, flows: makeFlows(run, contents), files: files, impair: map[string][2]impairments.Config{}}
 	for i := range run.Topology.Links {
 		l := &run.Topology.Links[i]
 		x.impair[l.Name] = l.Impair

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"mptcplab/mptcp"
@@ -14,12 +15,15 @@ import (
 // flow is one connection pair of a workload: its two ends, and what is measured
 // beside them.
 type flow struct {
-	name   string
-	w      *spec.Workload
-	port   uint16
-	start  time.Duration // since the start of the run
-	client end
-	server end
+	name  string
+	w     *spec.Workload
+	port  uint16
+	start time.Duration // since the start of the run
+	// What it moves: sizes are drawn, files read.
+	download, upload workloads.Amount
+	contents         [2][]byte // of files, up and down; nil: generated
+	client           end
+	server           end
 	// stop ends each end's sending early; it runs in a turn of the end's host.
 	stop    [2]func()
 	stopped bool // the timeline did so
@@ -56,10 +60,9 @@ func (f *flow) receives(e *end) bool {
 	return f.w.Upload != spec.Amount{}
 }
 
-// makeFlows makes the flows of a run. Each has its own server port, so that a
+// makeFlows makes the flows of a run; contents has the files that they send. Each has its own server port, so that a
 // connection on the wire belongs to one flow beyond doubt.
-func makeFlows(run *spec.Run) []*flow {
-	var flows []*flow
+func makeFlows(run *spec.Run, contents map[string][]byte) (flows []*flow) {
 	var stagger *workloads.Stream
 	start := time.Duration(0)
 	for i := range run.Workloads {
@@ -68,7 +71,7 @@ func makeFlows(run *spec.Run) []*flow {
 		if first {
 			stagger, start = workloads.NewStream(run.Seed, w.Name+"/stagger"), w.Start
 		} else {
-			start += draw(w.Stagger).From(stagger)
+			start += w.Stagger.From(stagger)
 		}
 		n := max(1, w.Parallel)
 		for m := range n {
@@ -77,11 +80,13 @@ func makeFlows(run *spec.Run) []*flow {
 				f.name = fmt.Sprintf("%s.%d", w.Flow(), m+1)
 			}
 			if m > 0 && w.Member == "" {
-				start += draw(w.Stagger).From(stagger)
+				start += w.Stagger.From(stagger)
 				f.start = start
 			}
 			f.client = end{host: w.Client, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
 			f.server = end{host: w.Server, meter: workloads.NewMeter(), gaps: gapTracker{last: clock.Never}}
+			f.contents = [2][]byte{contents[w.Upload.File], contents[w.Download.File]}
+			f.upload, f.download = f.amount(run, "upload", w.Upload), f.amount(run, "download", w.Download)
 			f.makeApps(run)
 			flows = append(flows, f)
 		}
@@ -89,10 +94,38 @@ func makeFlows(run *spec.Run) []*flow {
 	return flows
 }
 
-func draw(d spec.Draw) workloads.Draw { return workloads.Draw{Kind: d.Kind, A: d.A, B: d.B} }
+// readFiles reads the files that the flows of a scenario send, by their names in it.
+func readFiles(file *spec.File) (map[string][]byte, error) {
+	contents := map[string][]byte{}
+	for i := range file.Runs {
+		for _, w := range file.Runs[i].Workloads {
+			for _, a := range []spec.Amount{w.Upload, w.Download} {
+				if a.File == "" || contents[a.File] != nil {
+					continue
+				}
+				b, err := os.ReadFile(a.Path)
+				if err == nil && uint64(len(b)) != a.Bytes {
+					err = fmt.Errorf("%s has changed since the scenario was read", a.File)
+				}
+				if err != nil {
+					return nil, fmt.Errorf("workload %s: %w", w.Name, err)
+				}
+				contents[a.File] = b
+			}
+		}
+	}
+	return contents, nil
+}
+
+// amount is how much the flow moves: a size that is drawn is drawn once.
+func (f *flow) amount(run *spec.Run, what string, a spec.Amount) workloads.Amount {
+	if a.Size.Kind != "" {
+		a.Bytes = uint64(a.Size.From(workloads.NewStream(run.Seed, f.name+"/"+what)))
+	}
+	return workloads.Amount{Bytes: a.Bytes, Time: a.Time}
+}
 
 func (f *flow) makeApps(run *spec.Run) {
-	up, down := f.data(run, "up"), f.data(run, "down")
 	dial := f.socket(run, f.w.Client, f.w.ClientSettings)
 	dial.Local = netip.AddrPortFrom(f.w.ClientAddr, 0)
 	dial.Remote = netip.AddrPortFrom(f.w.ServerAddr, f.port)
@@ -103,31 +136,37 @@ func (f *flow) makeApps(run *spec.Run) {
 	case "request-response":
 		x := workloads.Exchange{
 			Request: f.w.Request, Response: f.w.Response, Count: f.w.Count,
-			Think: draw(f.w.Think), Reconnect: f.w.Reconnect,
+			Think: f.w.Think, Reconnect: f.w.Reconnect,
 		}
-		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.start, Data: up, Meter: f.client.meter,
-			Draws: workloads.NewStream(run.Seed, f.name+"/draws")}
-		s := &workloads.ExchangeServer{Exchange: x, Socket: listen, Data: down, Meter: f.server.meter}
+		c := &workloads.ExchangeClient{Exchange: x, Socket: dial, Start: f.start, Data: f.stream(run, "up"), Meter: f.client.meter,
+			Draws: f.stream(run, "draws"), Sizes: workloads.NewSizes(run.Seed, f.name)}
+		s := &workloads.ExchangeServer{Exchange: x, Socket: listen, Data: f.stream(run, "down"), Meter: f.server.meter,
+			Sizes: workloads.NewSizes(run.Seed, f.name)}
 		f.client.app, f.client.conn, f.stop[0] = c, c.Conn, c.Stop
 		f.server.app, f.server.conn = s, s.Conn
 	default:
 		p := workloads.Pattern{First: f.w.Write.First, Max: f.w.Write.Max, Pause: f.w.Write.Pause, Bitrate: f.w.Bitrate}
 		c := &workloads.BulkClient{Socket: dial, Start: f.start}
-		c.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Upload), Pattern: p, Data: up, Meter: f.client.meter}
+		c.BulkEnd = workloads.BulkEnd{Send: f.upload, Pattern: p, Data: f.data(run, 0), Meter: f.client.meter}
 		s := &workloads.BulkServer{Socket: listen}
-		s.BulkEnd = workloads.BulkEnd{Send: amount(f.w.Download), Pattern: p, Data: down, Meter: f.server.meter}
+		s.BulkEnd = workloads.BulkEnd{Send: f.download, Pattern: p, Data: f.data(run, 1), Meter: f.server.meter}
 		f.client.app, f.client.conn = c, c.Conn
 		f.server.app, f.server.conn = s, s.Conn
 		f.stop = [2]func(){func() { c.Stopped = true }, func() { s.Stopped = true }}
 	}
 }
 
-// data is what the flow sends in one direction.
-func (f *flow) data(run *spec.Run, direction string) *workloads.Stream {
-	return workloads.NewStream(run.Seed, f.name+"/"+direction)
+// data is what the flow sends up (0) or down (1): a file, or a stream of its own.
+func (f *flow) data(run *spec.Run, i int) workloads.Source {
+	if f.contents[i] != nil {
+		return workloads.NewContent(f.contents[i])
+	}
+	return f.stream(run, [2]string{"up", "down"}[i])
 }
 
-func amount(a spec.Amount) workloads.Amount { return workloads.Amount{Bytes: a.Bytes, Time: a.Time} }
+func (f *flow) stream(run *spec.Run, name string) *workloads.Stream {
+	return workloads.NewStream(run.Seed, f.name+"/"+name)
+}
 
 func unspecified(a netip.Addr) netip.Addr {
 	if a.Is6() {

@@ -63,15 +63,20 @@ func Run(ctx context.Context, file *spec.File, o Options) (*result.Result, error
 	if err != nil {
 		return nil, err
 	}
+	// Before the folder of results is made: what it replaces may have them.
+	contents, err := readFiles(file)
+	if err != nil {
+		return nil, errors.Join(err, fabric.close())
+	}
 	dir, err := result.Create(o.Out)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrOut, err), fabric.close())
 	}
-	hash, err := dir.Scenario(file.Resolved())
+	hash, err := dir.Scenario(file.Resolved(), contents)
 	if err != nil {
 		return nil, errors.Join(err, fabric.close())
 	}
-	r := &runner{file: file, o: o, fabric: fabric, dir: dir, hash: hash, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
+	r := &runner{file: file, o: o, fabric: fabric, dir: dir, hash: hash, contents: contents, runs: make([]result.Run, len(file.Runs)), sampled: make([]samples, len(file.Runs)), errs: make([]error, len(file.Runs))}
 	r.all(ctx)
 	res := r.result(ctx)
 	return res, errors.Join(errors.Join(r.errs...), fabric.close(), dir.Finish(res))
@@ -104,14 +109,15 @@ func (virtualFabric) environment() *result.Environment   { return nil }
 func (virtualFabric) close() error                       { return nil }
 
 type runner struct {
-	file    *spec.File
-	o       Options
-	fabric  fabric
-	dir     *result.Dir
-	hash    string       // of scenario.yaml
-	runs    []result.Run // by index in file.Runs; ID "" : not begun
-	sampled []samples
-	errs    []error
+	file     *spec.File
+	o        Options
+	fabric   fabric
+	dir      *result.Dir
+	hash     string            // of scenario.yaml
+	contents map[string][]byte // of the files that flows send, by name in the scenario
+	runs     []result.Run      // by index in file.Runs; ID "" : not begun
+	sampled  []samples
+	errs     []error
 }
 
 // all carries out the runs, o.Jobs at a time. A run that breaks does not keep the
@@ -159,7 +165,7 @@ func (r *runner) one(ctx context.Context, i int) {
 		fail(err)
 		return
 	}
-	x := newExperiment(run, r.instants(), files, captured)
+	x := newExperiment(run, r.contents, r.instants(), files, captured)
 	d, err := r.fabric.open(x)
 	if err != nil {
 		fail(errors.Join(err, files.Close()))
@@ -243,7 +249,7 @@ func (r *runner) status(x *experiment, i int) Status {
 	for _, f := range x.flows {
 		snap := x.flowSnapshot(f)
 		bytes += snap.delivered[observe.Up] + snap.delivered[observe.Down]
-		wanted += f.w.Download.Bytes + f.w.Upload.Bytes
+		wanted += f.download.Bytes + f.upload.Bytes
 		for _, p := range snap.paths {
 			s.addPath(p.name, p.Received)
 		}

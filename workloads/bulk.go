@@ -36,7 +36,7 @@ const chunk = 64 << 10
 type BulkEnd struct {
 	Send    Amount
 	Pattern Pattern
-	Data    *Stream
+	Data    Source
 	Meter   *Meter
 
 	Stopped bool // no more is written; the direction is ended

@@ -3,37 +3,29 @@ package workloads
 import (
 	"errors"
 	"io"
-	"math"
 	"time"
 
 	"mptcplab/mptcp/clock"
 )
 
-// Draw is a time that is fixed ("": A), exponential ("exp": mean A) or uniform
-// ("uniform": from A to B).
-type Draw struct {
-	Kind string
-	A, B time.Duration
-}
-
-// From draws one value.
-func (d Draw) From(s *Stream) time.Duration {
-	switch d.Kind {
-	case "exp":
-		return time.Duration(-math.Log1p(-s.Uniform()) * float64(d.A))
-	case "uniform":
-		return d.A + time.Duration(s.Uniform()*float64(d.B-d.A))
-	}
-	return d.A
-}
-
 // Exchange is what a request/response flow does: Count times a request of
 // Request bytes and its response of Response bytes, with Think between them.
 type Exchange struct {
-	Request, Response int // bytes
+	Request, Response Draw[int] // bytes
 	Count             int
-	Think             Draw
+	Think             Draw[time.Duration]
 	Reconnect         time.Duration // after a broken connection; 0: never
+}
+
+// Sizes is where the two ends of a flow draw the sizes of requests and responses:
+// each has its own, and both are the same. It is not used where they are fixed. A
+// connection that breaks leaves the ends at different places, so sizes that are
+// drawn do not go with Reconnect.
+type Sizes struct{ Request, Response *Stream }
+
+// NewSizes returns the sizes of a flow.
+func NewSizes(seed uint64, flow string) Sizes {
+	return Sizes{NewStream(seed, flow+"/request"), NewStream(seed, flow+"/response")}
 }
 
 // ExchangeClient sends requests on one connection and times the responses. A
@@ -45,11 +37,14 @@ type ExchangeClient struct {
 	Start  time.Duration
 	Data   *Stream // request bytes
 	Draws  *Stream // thinking
+	Sizes  Sizes
 	Meter  *Meter
 	Times  []time.Duration // of each response: request first begun to last byte read
 
 	conn     Conn
 	buf      []byte
+	request  int    // bytes of the request under way
+	response int    // bytes of its response
 	rest     []byte // of the request
 	got      int    // bytes of the response
 	asked    clock.Instant
@@ -118,9 +113,6 @@ func (c *ExchangeClient) connect(now clock.Instant, h Host) bool {
 	if c.Meter.Start == clock.Never {
 		c.Meter.Start = now
 	}
-	if c.buf == nil {
-		c.buf = make([]byte, max(c.Request, 64<<10))
-	}
 	conn, err := h.Dial(now, c.Socket)
 	if err != nil {
 		c.broke(now, err)
@@ -138,13 +130,17 @@ func (c *ExchangeClient) exchange(now clock.Instant) error {
 		return c.conn.Close(now)
 	}
 	if !c.busy {
-		c.rest = c.buf[:c.Request]
-		c.Data.Fill(c.rest)
-		c.got, c.busy = 0, true
 		if !c.again {
+			c.request, c.response = c.Request.From(c.Sizes.Request), c.Response.From(c.Sizes.Response)
 			c.asked = now
 			c.Meter.waiting(now, true)
 		}
+		if len(c.buf) < c.request || c.buf == nil {
+			c.buf = make([]byte, max(c.request, 64<<10))
+		}
+		c.rest = c.buf[:c.request]
+		c.Data.Fill(c.rest)
+		c.got, c.busy = 0, true
 		c.again = false
 	}
 	for len(c.rest) > 0 {
@@ -155,8 +151,8 @@ func (c *ExchangeClient) exchange(now clock.Instant) error {
 		c.Meter.wrote(c.rest[:n])
 		c.rest = c.rest[n:]
 	}
-	for c.got < c.Response {
-		n, err := c.conn.Read(now, c.buf[:min(len(c.buf), c.Response-c.got)])
+	for c.got < c.response {
+		n, err := c.conn.Read(now, c.buf[:min(len(c.buf), c.response-c.got)])
 		if err != nil {
 			return err
 		}
@@ -198,6 +194,7 @@ type ExchangeServer struct {
 	Exchange
 	Socket Socket
 	Data   *Stream // response bytes
+	Sizes  Sizes
 	Meter  *Meter
 
 	listener Listener
@@ -207,9 +204,10 @@ type ExchangeServer struct {
 }
 
 type served struct {
-	conn Conn
-	got  int    // bytes of the request
-	rest []byte // of the response
+	conn    Conn
+	request int    // bytes of the one awaited; 0: not known yet
+	got     int    // bytes of it
+	rest    []byte // of the response
 }
 
 // Conn returns the newest connection, or nil.
@@ -268,16 +266,19 @@ func (s *ExchangeServer) serve(now clock.Instant, c *served) bool {
 			s.Meter.wrote(c.rest[:n])
 			c.rest = c.rest[n:]
 		}
-		for c.got < s.Request {
-			n, err := c.conn.Read(now, s.buf[:min(len(s.buf), s.Request-c.got)])
+		if c.request == 0 {
+			c.request = s.Request.From(s.Sizes.Request)
+		}
+		for c.got < c.request {
+			n, err := c.conn.Read(now, s.buf[:min(len(s.buf), c.request-c.got)])
 			if err != nil {
 				return s.over(now, c, err)
 			}
 			s.Meter.read(now, s.buf[:n])
 			c.got += n
 		}
-		c.got = 0
-		c.rest = make([]byte, s.Response)
+		c.got, c.request = 0, 0
+		c.rest = make([]byte, s.Response.From(s.Sizes.Response))
 		s.Data.Fill(c.rest)
 	}
 }

@@ -13,7 +13,7 @@ func exchangePair(x Exchange) (*ExchangeClient, *ExchangeServer) {
 }
 
 func TestExchange(t *testing.T) {
-	x := Exchange{Request: 500, Response: 100_000, Count: 7, Think: Draw{A: 300 * time.Millisecond}}
+	x := Exchange{Request: Draw[int]{A: 500}, Response: Draw[int]{A: 100_000}, Count: 7, Think: Draw[time.Duration]{A: 300 * time.Millisecond}}
 	c, s := exchangePair(x)
 	took := time.Duration(play(t, &fakeHost{room: 8000}, c, s))
 	if len(c.Times) != 7 || c.Meter.Read != 700_000 || s.Meter.Read != 3500 || c.Meter.Errors+s.Meter.Errors != 0 {
@@ -36,7 +36,7 @@ func TestExchange(t *testing.T) {
 // new one, without it the flow ends.
 func TestExchangeReconnects(t *testing.T) {
 	for _, reconnect := range []time.Duration{0, 3 * time.Second} {
-		x := Exchange{Request: 100, Response: 5000, Count: 3, Think: Draw{A: time.Second}, Reconnect: reconnect}
+		x := Exchange{Request: Draw[int]{A: 100}, Response: Draw[int]{A: 5000}, Count: 3, Think: Draw[time.Duration]{A: time.Second}, Reconnect: reconnect}
 		c, s := exchangePair(x)
 		h := &fakeHost{room: 1000}
 		now := clock.Instant(0)
@@ -64,7 +64,7 @@ func TestExchangeReconnects(t *testing.T) {
 }
 
 func TestExchangeStop(t *testing.T) {
-	c, s := exchangePair(Exchange{Request: 10, Response: 10, Count: 100, Think: Draw{A: time.Second}})
+	c, s := exchangePair(Exchange{Request: Draw[int]{A: 10}, Response: Draw[int]{A: 10}, Count: 100, Think: Draw[time.Duration]{A: time.Second}})
 	h := &fakeHost{room: 1000}
 	now := clock.Instant(0)
 	for ; len(c.Times) < 2; now = now.Add(time.Millisecond) {
@@ -80,14 +80,14 @@ func TestExchangeStop(t *testing.T) {
 
 func TestDraws(t *testing.T) {
 	s := NewStream(3, "draws")
-	if d := (Draw{A: 5 * time.Millisecond}).From(s); d != 5*time.Millisecond {
+	if d := (Draw[time.Duration]{A: 5 * time.Millisecond}).From(s); d != 5*time.Millisecond {
 		t.Errorf("fixed draw %v", d)
 	}
 	var exp, uni time.Duration
 	const n = 20_000
 	for range n {
-		exp += Draw{Kind: "exp", A: time.Second}.From(s)
-		u := Draw{Kind: "uniform", A: time.Second, B: 3 * time.Second}.From(s)
+		exp += Draw[time.Duration]{Kind: "exp", A: time.Second}.From(s)
+		u := Draw[time.Duration]{Kind: "uniform", A: time.Second, B: 3 * time.Second}.From(s)
 		if u < time.Second || u >= 3*time.Second {
 			t.Fatalf("uniform draw %v", u)
 		}

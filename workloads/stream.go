@@ -6,6 +6,34 @@ import (
 	"encoding/hex"
 )
 
+// Source is the bytes that one direction of a flow carries.
+type Source interface {
+	Fill(p []byte) // writes the next len(p) bytes
+}
+
+// SHA256 returns the digest of the next n bytes of a source in hexadecimal.
+func SHA256(s Source, n uint64) string {
+	sum := sha256.New()
+	buf := make([]byte, chunk)
+	for n > 0 {
+		p := buf[:min(n, chunk)]
+		s.Fill(p)
+		sum.Write(p)
+		n -= uint64(len(p))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Content is a source that has its bytes: those of a file.
+type Content struct{ rest []byte }
+
+// NewContent returns the source of b, which is not copied.
+func NewContent(b []byte) *Content { return &Content{b} }
+
+// Fill implements Source. Behind the end there is nothing to be had: a flow sends
+// as many bytes as there are.
+func (c *Content) Fill(p []byte) { c.rest = c.rest[copy(p, c.rest):] }
+
 // Stream generates the bytes that a flow carries: pseudo-random, the same for the
 // same seed, so that a byte delivered in the wrong place can't go unnoticed.
 type Stream struct {
@@ -46,19 +74,6 @@ func (s *Stream) Fill(p []byte) {
 		binary.LittleEndian.PutUint64(s.word[:], s.next())
 		s.left = 8 - copy(p, s.word[:])
 	}
-}
-
-// SHA256 returns the digest of the next n bytes in hexadecimal.
-func (s *Stream) SHA256(n uint64) string {
-	sum := sha256.New()
-	buf := make([]byte, chunk)
-	for n > 0 {
-		p := buf[:min(n, chunk)]
-		s.Fill(p)
-		sum.Write(p)
-		n -= uint64(len(p))
-	}
-	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // Uniform returns a draw from [0, 1).

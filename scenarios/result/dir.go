@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,8 +83,18 @@ func ours(path string) bool {
 // Path returns where the directory is.
 func (d *Dir) Path() string { return d.path }
 
-// Scenario writes scenario.yaml and returns its SHA-256 in hex.
-func (d *Dir) Scenario(yaml []byte) (string, error) {
+// Scenario writes scenario.yaml and, so that it runs by itself, the files that it
+// speaks of, by their names in it. It returns the SHA-256 of the former in hex.
+func (d *Dir) Scenario(yaml []byte, files map[string][]byte) (string, error) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(d.path, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
+			return "", err
+		}
+	}
 	sum := sha256.Sum256(yaml)
 	return hex.EncodeToString(sum[:]), os.WriteFile(filepath.Join(d.path, ScenarioFile), yaml, 0o644)
 }

@@ -40,7 +40,7 @@ func write(t *testing.T, path string, order []int) {
 		t.Fatal(err)
 	}
 	r := example()
-	if r.ScenarioHash, err = d.Scenario([]byte("name: handover\n")); err != nil {
+	if r.ScenarioHash, err = d.Scenario([]byte("name: handover\n"), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range order {

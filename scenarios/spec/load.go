@@ -134,11 +134,15 @@ func (f *File) load(root *decode.Node, r *decode.Report) {
 		return
 	}
 	f.header(root, r)
+	sample, points := readSample(root, r), map[string]bool{}
 	for _, p := range pairings {
 		if p.skip != "" {
 			continue
 		}
 		grid(axes, func(point []Axis, index []int) {
+			if sample.n > 0 {
+				refuseEqualPoints(points, runID(p.name, point, 0), sample, r)
+			}
 			tree := root.Clone()
 			applyPoint(tree, axes, index, r)
 			f.one(tree, p, point, r)

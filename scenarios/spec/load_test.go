@@ -436,7 +436,7 @@ func FuzzParseDraw(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseDraw(d.String()); err != nil || again != d {
+		if again, err := ParseDraw(FormatDraw(d)); err != nil || again != d {
 			t.Errorf("%q reads as %+v, written %q reads as %+v, %v", s, d, d, again, err)
 		}
 	})

@@ -279,7 +279,10 @@ func checkFilters(root *decode.Node, r *decode.Report) {
 // allAxes returns the axes with their labels.
 func allAxes(root *decode.Node) (list []expect.AxisNames) {
 	for _, name := range append(root.Get("sweep").Keys(), "pairing") {
-		labels, _ := axisLabels(root, name)
+		labels, ok := axisLabels(root, name)
+		if !ok {
+			continue // sample
+		}
 		list = append(list, expect.AxisNames{Name: name, Labels: labels})
 	}
 	return list
@@ -298,16 +301,14 @@ func axisLabels(root *decode.Node, axis string) ([]string, bool) {
 	if n == nil {
 		return nil, false
 	}
-	if n.Kind == decode.Scalar {
-		var scratch decode.Report
-		a := axisOf(axis, n, &scratch)
-		return a.labels, true
+	if n.Kind != decode.Scalar {
+		return labelsOf(n), true
 	}
-	return labelsOf(n), true
-}
-
-func axisOf(name string, n *decode.Node, r *decode.Report) axis {
-	a := axis{name: name}
-	a.read(n, r)
-	return a
+	var scratch decode.Report // reported when the sweep is read
+	for _, a := range readSweep(root, &scratch) {
+		if a.name == axis {
+			return a.labels, true
+		}
+	}
+	return nil, false
 }

@@ -189,11 +189,11 @@ func (f *File) runFills(run *Run) []fill {
 		add(base+".start", word(decode.FormatTime(w.Start)))
 		add(base+".parallel", word(strconv.Itoa(w.Parallel)))
 		if w.Member != "" || w.Parallel > 1 {
-			add(base+".stagger", word(w.Stagger.String()))
+			add(base+".stagger", word(FormatDraw(w.Stagger)))
 		}
 		if w.Type == "request-response" {
 			add(base+".count", word(strconv.Itoa(w.Count)))
-			add(base+".think", word(w.Think.String()))
+			add(base+".think", word(FormatDraw(w.Think)))
 		}
 	}
 	return list

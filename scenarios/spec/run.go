@@ -91,7 +91,7 @@ type Workload struct {
 	Write            WritePattern
 
 	// Request-response.
-	Request, Response int // bytes
+	Request, Response SizeDraw
 	Count             int
 	Think             Draw
 	Reconnect         time.Duration // 0: never
@@ -106,10 +106,14 @@ func (w *Workload) Flow() string {
 	return w.Name + "." + w.Member
 }
 
-// Amount is how much a bulk transfer moves: bytes, or for how long.
+// Amount is how much a bulk transfer moves: bytes, or for how long, or bytes drawn
+// from the seed, or a file's.
 type Amount struct {
-	Bytes uint64
+	Bytes uint64 // of a file, too
 	Time  time.Duration
+	Size  SizeDraw // Kind "": not drawn
+	File  string   // as the scenario has it, relative to its folder; ""
+	Path  string   // where it is
 }
 
 // WritePattern is mptcp_connect's -j and -r: the first write's size, the largest
@@ -117,12 +121,6 @@ type Amount struct {
 type WritePattern struct {
 	First, Max int
 	Pause      time.Duration
-}
-
-// Draw is a time that is fixed or drawn from the seed.
-type Draw struct {
-	Kind string        // "", "exp", "uniform"
-	A, B time.Duration // fixed: A; exp: mean A; uniform: from A to B
 }
 
 // Event is one entry of the timeline. Exactly one of the subjects is set.

@@ -19,6 +19,8 @@ type axis struct {
 	labels []string
 	values []*decode.Node // by label: a value of the parameter, or a bundle
 	bundle bool
+	// sampled axes go together: value k of each is point k.
+	sampled bool
 }
 
 // readSweep reads sweep: AXIS: [values] varies a parameter, AXIS: {LABEL: {...}}
@@ -29,10 +31,10 @@ func readSweep(root *decode.Node, r *decode.Report) []axis {
 		return nil
 	}
 	var axes []axis
+	sample := readSample(root, r)
 	decode.EachEntry(r, sweep, "sweep", func(e decode.Entry) {
 		a := axis{name: e.Key, at: e.At}
 		if e.Key == "sample" {
-			r.Errorf(e.At, "sweep.sample is known, not built yet")
 			return
 		}
 		if slices.Contains([]string{"pairing", "fabric", "impair", "seed"}, e.Key) {
@@ -42,12 +44,19 @@ func readSweep(root *decode.Node, r *decode.Report) []axis {
 		if _, err := decode.ParseName(e.Key); err != nil {
 			r.Errorf(e.At, "sweep: %v", err)
 		}
-		a.read(e.Value, r)
+		if rg, ok := sample.of(e.Value); ok {
+			a.sample(rg, sample, r)
+		} else {
+			a.read(e.Value, r)
+		}
 		if !a.bundle && root.Get("params").Get(a.name) == nil {
 			r.Errorf(e.At, "sweep.%s varies a parameter, and there is none of that name%s", a.name, decode.Suggest(a.name, root.Get("params").Keys()))
 		}
 		axes = append(axes, a)
 	})
+	if sample.n > 0 && !slices.ContainsFunc(axes, func(a axis) bool { return a.sampled }) {
+		r.Errorf(sample.at, "sweep.sample: there is no range to take samples of, such as 1mbit..100mbit")
+	}
 	return axes
 }
 
@@ -91,7 +100,7 @@ func (a *axis) readSteps(n *decode.Node, r *decode.Report) {
 		return
 	}
 	if rg.Step == 0 {
-		r.Errorf(n.At, "sweep.%s: a range needs a step here, such as 50KB..1000KB step 50KB (sampling is known, not built yet)", a.name)
+		r.Errorf(n.At, "sweep.%s: a range needs a step, such as 50KB..1000KB step 50KB, or sample: N beside it in the sweep", a.name)
 		return
 	}
 	steps := math.Floor((rg.To.Value-rg.From.Value)/rg.Step + 1e-9)
@@ -146,17 +155,31 @@ func grid(axes []axis, f func(point []Axis, index []int)) {
 			point[i] = Axis{Name: a.name, Label: a.labels[index[i]]}
 		}
 		f(point, slices.Clone(index))
-		k := len(axes) - 1
-		for ; k >= 0; k-- {
-			if index[k]++; index[k] < len(axes[k].labels) {
-				break
-			}
-			index[k] = 0
-		}
-		if k < 0 {
+		if !advance(axes, index) {
 			return
 		}
 	}
+}
+
+// advance goes to the next point; false: there is none. Sampled axes move as one,
+// in the place of their first.
+func advance(axes []axis, index []int) bool {
+	first := slices.IndexFunc(axes, func(a axis) bool { return a.sampled })
+	for k := len(axes) - 1; k >= 0; k-- {
+		if axes[k].sampled && k != first {
+			continue
+		}
+		next := (index[k] + 1) % len(axes[k].labels)
+		for i := range axes {
+			if i == k || axes[k].sampled && axes[i].sampled {
+				index[i] = next
+			}
+		}
+		if next > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // applyPoint makes the changes of a point.
@@ -187,6 +210,10 @@ func applyOnly(root *decode.Node, only []string, r *decode.Report) {
 		}
 		if holder == nil {
 			r.Errorf(at, "there is no axis %q%s", name, decode.Suggest(name, axisNames(root)))
+			continue
+		}
+		if name == "sample" || isSampled(root, holder) {
+			r.Errorf(at, "%s is sampled, and one sample cannot be chosen; set the parameters with --set and leave the sweep out", name)
 			continue
 		}
 		if holder.Kind == decode.Scalar { // a range with a step

@@ -37,7 +37,7 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 	decode.Get(m, "start", decode.TimeType, &w.Start, "default 0s")
 	decode.Get(m, "parallel", decode.IntType(1, 1000), &w.Parallel, "connections at once: flow.NAME.1 ...; default 1")
 	decode.Get(m, "may_fail", decode.BoolType, &w.MayFail, "nobody expects that it finishes intact")
-	w.bulkKeys(m)
+	w.bulkKeys(d, m)
 	w.requestKeys(m)
 	decode.Get(m, "stagger", drawType, &w.Stagger, "between the starts of the members of a group, or of parallel connections without one; default 0s")
 	w.block.keys(m, false)
@@ -50,9 +50,9 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 	d.workloads = append(d.workloads, w)
 }
 
-func (w *workloadDraft) bulkKeys(m *decode.Map) {
-	amountKey(m, "download", "server to client: a size or a time", &w.Download)
-	amountKey(m, "upload", "client to server: a size or a time; both at once if download is given, too", &w.Upload)
+func (w *workloadDraft) bulkKeys(d *document, m *decode.Map) {
+	d.amountKey(m, "download", "server to client: a size or a time, uniform(8MiB..24MiB) or {file: PATH}", &w.Download)
+	d.amountKey(m, "upload", "client to server: as download; both at once if download is given, too", &w.Upload)
 	decode.Get(m, "bitrate", decode.RateType, &w.Bitrate, "the application's own pace; default: as fast as it goes")
 	m.Object("write", "mptcp_connect's -j and -r", func(m *decode.Map) {
 		first, most := uint64(0), uint64(0)
@@ -64,10 +64,8 @@ func (w *workloadDraft) bulkKeys(m *decode.Map) {
 }
 
 func (w *workloadDraft) requestKeys(m *decode.Map) {
-	request, response := uint64(0), uint64(0)
-	decode.Get(m, "request", bytesType, &request, "size of a request")
-	decode.Get(m, "response", bytesType, &response, "size of a response")
-	w.Request, w.Response = int(request), int(response)
+	decode.Get(m, "request", sizeDrawType, &w.Request, "size of a request, or exp(1KB) or uniform(1KB..9KB)")
+	decode.Get(m, "response", sizeDrawType, &w.Response, "size of a response, or exp(1KB) or uniform(1KB..9KB)")
 	w.Count = 1
 	decode.Get(m, "count", decode.IntType(1, math.MaxInt32), &w.Count, "requests; default 1")
 	decode.Get(m, "think", drawType, &w.Think, "pause before the next request: a time, exp(1s) or uniform(1s..2s)")
@@ -76,9 +74,6 @@ func (w *workloadDraft) requestKeys(m *decode.Map) {
 
 // bytesType is a size that fits the buffers of an application.
 var bytesType = decode.Type[uint64]{What: decode.SizeType.What, Schema: decode.SizeType.Schema, Parse: func(s string) (uint64, error) {
-	if strings.HasPrefix(s, "uniform(") || strings.HasPrefix(s, "exp(") {
-		return 0, fmt.Errorf("%q: sizes drawn from the seed are known, not built yet; write a fixed size", s)
-	}
 	v, err := decode.ParseSize(s)
 	if err == nil && v > math.MaxInt32 {
 		return 0, fmt.Errorf("%q is more than 2GiB", s)
@@ -104,6 +99,12 @@ func (w *workloadDraft) checkType(m *decode.Map) {
 	case "request-response":
 		m.Require("request")
 		m.Require("response")
+		if m.Has("request") && w.Request == (SizeDraw{}) {
+			m.Report().Errorf(m.PositionOf("request"), "%s.request: a request has at least one byte", m.Path)
+		}
+		if w.Reconnect > 0 && (w.Request.Kind != "" || w.Response.Kind != "") {
+			m.Report().Errorf(m.PositionOf("reconnect"), "%s.reconnect: with sizes drawn from the seed the server would not know which request is repeated; give fixed sizes", m.Path)
+		}
 	}
 }
 
@@ -119,88 +120,3 @@ var endType = decode.Type[string]{What: "HOST or HOST.LINK", Schema: decode.Patt
 	}
 	return s, nil
 }}
-
-// amountKey declares a size, a time or a file.
-func amountKey(m *decode.Map, key, doc string, dst *Amount) {
-	schema := func() *decode.Schema {
-		file := &decode.Schema{Type: "object", Properties: map[string]*decode.Schema{"file": {Type: "string"}}, AdditionalProperties: false, Description: "not built yet"}
-		return decode.OneOf(decode.SizeType.Schema, decode.TimeType.Schema, file)
-	}
-	m.Key(key, doc, schema, func(n *decode.Node, path string) {
-		if n.Get("file") != nil {
-			m.Report().Errorf(n.At, "%s: {file: ...} is known, not built yet", path)
-			return
-		}
-		if a, ok := amountType.Read(m.Report(), n, path); ok {
-			*dst = a
-		}
-	})
-}
-
-var amountType = decode.Type[Amount]{What: "a size (40MB) or a time (20s)", Parse: func(s string) (a Amount, err error) {
-	q, err := decode.ParseQuantity(s)
-	if err != nil {
-		return a, fmt.Errorf("%q is neither a size (40MB) nor a time (20s)", s)
-	}
-	switch q.Dim {
-	case decode.Time:
-		a.Time, err = decode.ParseTime(s)
-	case decode.Size:
-		a.Bytes, err = decode.ParseSize(s)
-	default:
-		return a, fmt.Errorf("%q is %s; wanted is a size (40MB) or a time (20s)", s, q.Dim)
-	}
-	if err == nil && a == (Amount{}) {
-		err = fmt.Errorf("%q moves nothing", s)
-	}
-	return a, err
-}}
-
-var drawType = decode.Type[Draw]{
-	What:   "a time, exp(1s) or uniform(1s..2s)",
-	Parse:  ParseDraw,
-	Schema: decode.OneOf(decode.TimeType.Schema, decode.Pattern(`^(exp|uniform)\(.*\)$`)),
-}
-
-// ParseDraw reads a time, exp(MEAN) or uniform(FROM..TO).
-func ParseDraw(s string) (d Draw, err error) {
-	kind, rest, ok := strings.Cut(s, "(")
-	if !ok {
-		d.A, err = decode.ParseTime(s)
-		return d, err
-	}
-	arg, closed := strings.CutSuffix(rest, ")")
-	if !closed {
-		return d, fmt.Errorf("%q has no closing parenthesis", s)
-	}
-	d.Kind = kind
-	switch kind {
-	case "exp":
-		d.A, err = decode.ParseTime(arg)
-	case "uniform":
-		from, to, ok := strings.Cut(arg, "..")
-		if !ok {
-			return d, fmt.Errorf("%q: wanted is uniform(FROM..TO)", s)
-		}
-		if d.A, err = decode.ParseTime(from); err == nil {
-			d.B, err = decode.ParseTime(to)
-		}
-		if err == nil && d.B < d.A {
-			err = fmt.Errorf("%q ends before it begins", s)
-		}
-	default:
-		err = fmt.Errorf("%q is no distribution; allowed: exp(1s) uniform(1s..2s)", kind)
-	}
-	return d, err
-}
-
-// String writes the draw as ParseDraw reads it.
-func (d Draw) String() string {
-	switch d.Kind {
-	case "exp":
-		return "exp(" + decode.FormatTime(d.A) + ")"
-	case "uniform":
-		return "uniform(" + decode.FormatTime(d.A) + ".." + decode.FormatTime(d.B) + ")"
-	}
-	return decode.FormatTime(d.A)
-}
