@@ -239,6 +239,10 @@ func (c *Conn) Discard(n int) {
 	}
 	c.recv.read += uint64(n)
 	c.recv.ring.Free(c.recv.read)
+	if c.streaming() && len(c.subflows) > 0 {
+		c.subflows[0].tcp.Drained(c.readable() == 0)
+		c.stack.touch(c)
+	}
 	c.recv.consumed(c, n)
 }
 
@@ -248,6 +252,12 @@ func (c *Conn) readable() int { return int(c.recv.nxt - c.recv.read) }
 // Write copies bytes of p into the send buffer and returns how many; ErrWouldBlock
 // with 0 if it is full. more: the application will write again soon (MSG_MORE).
 func (c *Conn) Write(p []byte, more bool) (int, error) {
+	return c.WriteRecord(p, more, false)
+}
+
+// WriteRecord is Write; eor: what is written later shares no segment of a TCP
+// connection with it (MSG_EOR).
+func (c *Conn) WriteRecord(p []byte, more, eor bool) (int, error) {
 	switch {
 	case c.err != nil:
 		return 0, c.err
@@ -258,7 +268,7 @@ func (c *Conn) Write(p []byte, more bool) (int, error) {
 	}
 	n := min(c.send.free(), len(p))
 	if n < len(p) {
-		c.send.starved = true
+		c.starve(true)
 	}
 	if n <= 0 {
 		return 0, ErrWouldBlock
@@ -266,12 +276,23 @@ func (c *Conn) Write(p []byte, more bool) (int, error) {
 	c.makeRoom(n)
 	c.send.ring.Append(p[:n])
 	c.send.end += uint64(n)
-	c.send.more = more
-	if !more {
+	c.send.more = more || c.cfg.TCP.Cork && !c.streaming()
+	if !c.send.more {
 		c.send.pushAt = c.send.end
+	}
+	if c.streaming() && len(c.subflows) > 0 {
+		c.subflows[0].tcp.Wrote(c.stack.now, n, more, eor && n == len(p))
 	}
 	c.stack.touch(c)
 	return n, nil
+}
+
+// starve notes whether a write waits for room.
+func (c *Conn) starve(yes bool) {
+	c.send.starved = yes
+	if c.streaming() && len(c.subflows) > 0 {
+		c.subflows[0].tcp.Starved(yes)
+	}
 }
 
 // CloseWrite ends our direction of the stream after what was written.

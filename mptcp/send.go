@@ -103,7 +103,7 @@ func (c *Conn) freed(now clock.Instant) {
 		w.limit = min(max(w.limit, 2*c.bandwidthDelay()), w.max)
 	}
 	if w.starved && w.free() >= c.enoughRoom() {
-		w.starved = false
+		c.starve(false)
 		c.notify(Writable)
 	}
 }

@@ -60,9 +60,17 @@ func (c *Conn) PeekAt(n int, p []byte) int {
 	return c.recv.ring.ReadAt(c.recv.read+uint64(n), p)
 }
 
-// Push sends what waits for more to be written (TCP_CORK, MSG_MORE): as with
-// TCP_NODELAY and the end of TCP_CORK.
+// Push sends what waits for more to be written (TCP_CORK, MSG_MORE), as when
+// TCP_NODELAY is set.
 func (c *Conn) Push() {
+	if c.streaming() && len(c.subflows) > 0 {
+		c.subflows[0].tcp.Push()
+	}
+	c.Uncork()
+}
+
+// Uncork is the end of TCP_CORK: Nagle's algorithm decides again.
+func (c *Conn) Uncork() {
 	c.send.more = false
 	c.send.pushAt = c.send.end
 	c.stack.touch(c)

@@ -22,6 +22,7 @@ const (
 	MsgTrunc    = 0x20
 	MsgDontwait = 0x40
 	MsgNosignal = 0x4000
+	MsgEOR      = 0x80
 	MsgMore     = 0x8000
 	MsgFastopen = 0x20000000
 

@@ -44,7 +44,7 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 }
 
 // Write sends bytes of p and returns how many were taken, perhaps not all; EAGAIN
-// if none. flags: MsgMore, BadAddress. What opens a connection is for SendOp.
+// if none. flags: MsgMore, MsgEOR, BadAddress. What opens a connection is for SendOp.
 func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 	f, e := l.socket(fd)
 	switch {
@@ -59,7 +59,7 @@ func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 	case flags&BadAddress != 0 && len(p) > 0:
 		return -1, EFAULT
 	}
-	n, err := f.conn.Write(p, flags&MsgMore != 0 || f.cork)
+	n, err := f.conn.WriteRecord(p, flags&MsgMore != 0, flags&MsgEOR != 0)
 	if err != nil {
 		return -1, errnoOf(err)
 	}

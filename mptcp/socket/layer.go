@@ -41,7 +41,6 @@ type file struct {
 	errSeen  bool  // the connection's error was taken over
 	shutRD   bool
 	shutWR   bool
-	cork     bool
 	linger   Linger
 	sndTimeo time.Duration // 0: none
 	rcvTimeo time.Duration

@@ -61,7 +61,7 @@ func (l *Layer) Accept(fd int) (int, Errno) {
 		return -1, EAGAIN
 	}
 	n := &file{mptcp: f.mptcp, family: f.family, cfg: f.cfg, bound: c.LocalAddr(), conn: c, state: connected,
-		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo, cork: f.cork}
+		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo}
 	for _, o := range plainOptions {
 		if v, ok := f.plain[o]; ok {
 			n.remember(o, v)

@@ -93,9 +93,12 @@ func (f *file) setSocket(name, v int) Errno {
 func (l *Layer) setTCP(f *file, name, v int) Errno {
 	switch name {
 	case TCPCork:
-		f.cork = v != 0
+		f.cfg.TCP.Cork = v != 0
 		if v == 0 && f.conn != nil {
-			f.conn.Push()
+			f.conn.Retune(&f.cfg)
+			if f.conn.Uncork(); f.cfg.TCP.NoDelay {
+				f.conn.Push()
+			}
 		}
 	case TCPSynCnt:
 		if v < 1 || v > 127 {
@@ -144,7 +147,7 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 		}
 		return IPProtoTCP, OK
 	case option{SOLTCP, TCPCork}:
-		return number(f.cork), OK
+		return number(c.TCP.Cork), OK
 	case option{SOLTCP, TCPSynCnt}:
 		return or(c.TCP.SYNRetries, 6), OK
 	case option{SOLTCP, TCPMaxSeg}:

@@ -10,81 +10,120 @@ import (
 
 // ackEvent is what one ACK told.
 type ackEvent struct {
-	advanced      bool // una moved
-	pure          bool // no payload, SYN or FIN
-	dup           bool // a duplicate ACK (RFC 5681, 2)
-	dsack         bool
-	acked         int           // segments newly delivered, cumulatively
-	sacked        int           // segments newly delivered, by SACK
-	retransmits   bool          // something acknowledged had been retransmitted
-	rtt           time.Duration // of the oldest run delivered that never was; 0: none
-	lastRTT       time.Duration // of the newest
-	sackRTT       time.Duration
-	lastSACKRTT   time.Duration
-	small         bool // less than a full segment was acknowledged: the peer may have waited for more
-	priorPipe     int
-	priorLost     int
-	priorEverLost int
-	priorFack     wire.Seq
-	tsecr         uint32
-	hasTS         bool
-	hasSACK       bool
+	advanced    bool // una moved
+	pure        bool // no payload, SYN or FIN
+	dup         bool // a duplicate ACK (RFC 5681, 2)
+	dsack       bool
+	dsackTLP    bool // for a tail loss probe
+	ece         bool
+	wndMoved    bool          // it said something of the window
+	newlySACKed bool          // SACK told something new
+	originals   bool          // what was never retransmitted was delivered, from before highSeq
+	lostRetrans bool          // a retransmission is lost
+	timerSet    bool          // the retransmission timer is right
+	acked       int           // segments newly delivered, cumulatively
+	sacked      int           // segments newly delivered, by SACK
+	retransmits bool          // something acknowledged had been retransmitted
+	rtt         time.Duration // of the oldest run delivered that never was; 0: none
+	lastRTT     time.Duration // of the newest
+	sackRTT     time.Duration
+	lastSACKRTT time.Duration
+	small       bool // less than a full segment was acknowledged: the peer may have waited for more
+	priorPipe   int
+	priorLost   int // everLost before
+	priorUna    wire.Seq
+	priorSACK   wire.Seq // highestSACK before
+	reordSACK   wire.Seq // the lowest SACKed now that was never retransmitted and lies below it
+	reordAck    wire.Seq // the lowest acknowledged so
+	hasReordS   bool
+	hasReordA   bool
+	hasTS       bool
+	hasSACK     bool
 }
 
 // processAck takes the ACK of an acceptable segment into account; false: the
 // segment is to be dropped.
 func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool {
 	ack := s.Ack - c.iss
-	// "The ACK value is considered acceptable only if it is in the range of
-	// ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose
-	// ACK value doesn't satisfy the above condition MUST be discarded and an ACK
-	// sent back" (https://www.rfc-editor.org/rfc/rfc5961#section-5.2).
-	if c.sndNxt.Less(ack) || ack.Sub(c.sndUna) < -c.maxSndWnd {
-		c.challenge(now)
+	if !c.ackInRange(now, ack) {
 		return false
 	}
+	c.keepTimestamp(now, s, seq)
 	a := ackEvent{
-		pure:          s.Len() == 0,
-		priorPipe:     c.board.pipe(),
-		priorLost:     c.board.lost,
-		priorEverLost: c.board.everLost,
-		priorFack:     c.rack.fack,
-		tsecr:         s.Options.TSEcr,
-		hasTS:         c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
-		hasSACK:       s.Options.Has&wire.HasSACK != 0,
+		pure:      s.Len() == 0,
+		ece:       c.ecn.ok && s.Flags&(wire.ECE|wire.SYN) == wire.ECE,
+		priorPipe: c.board.pipe(),
+		priorLost: c.board.everLost,
+		priorUna:  c.sndUna,
+		priorSACK: c.highestSACK(),
+		hasTS:     c.tsOK && s.Options.Has&wire.HasTimestamps != 0,
+		hasSACK:   s.Options.Has&wire.HasSACK != 0,
 	}
 	c.lastTSEcr = 0
 	if a.hasTS {
-		c.lastTSEcr = a.tsecr
+		c.lastTSEcr = s.Options.TSEcr
 	}
+	old := ack.Less(c.sndUna)
 	c.noteAppLimited()
-	if c.sndUna.LessEq(ack) {
+	if !old {
 		c.lastAckRecv = now
-		c.probesOut = 0
+		c.probesOut, c.probingSince = 0, clock.Never
 		c.ackNews(now, s, seq, ack, &a)
 	}
 	if c.sackOK && a.hasSACK {
 		c.processSACK(now, s, ack, &a)
 	}
-	c.sampleFromAck(now, s, &a)
-	c.tlpAck(now, ack, &a)
+	c.noteReordering(&a)
 	if a.dsack {
-		c.rackDSACK()
+		a.dup = false
 	}
+	if !c.sackOK && a.retransmits {
+		a.originals = false
+	}
+	c.countDelivered(&a)
+	c.sampleFromAck(now, s, &a)
+	c.rackUpdateReoWnd()
+	c.tlpAck(now, ack, &a)
+	c.mtuProbeAcked(now)
 	c.detectLoss(now, &a)
-	c.congestionControl(now, &a)
+	if !old {
+		c.congestionControl(now, &a)
+	}
 	c.rearm(now, &a)
+	if c.frtoNew && c.Room(now) == 0 {
+		c.frto, c.frtoNew = false, false
+	}
 	if a.advanced {
 		c.upper.Acked(now, c.sndUna)
 	}
 	return c.state != StateClosed
 }
 
+// ackInRange checks the acknowledgment number.
+//
+// "The ACK value is considered acceptable only if it is in the range of ((SND.UNA
+// - MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose ACK value
+// doesn't satisfy the above condition MUST be discarded and an ACK sent back"
+// (https://www.rfc-editor.org/rfc/rfc5961#section-5.2). As Linux, we drop an ACK
+// for what was never sent in silence while the connection is open: an ACK for it
+// would answer blind guesses.
+func (c *Conn) ackInRange(now clock.Instant, ack wire.Seq) bool {
+	ahead := c.sndNxt.Less(ack)
+	window := int(min(uint64(c.maxSndWnd), c.count.bytesAcked))
+	if !ahead && ack.Sub(c.sndUna) >= -window {
+		return true
+	}
+	if !ahead || c.state != StateEstablished {
+		c.challenge(now)
+	}
+	return false
+}
+
 // ackNews handles an ACK that is not older than una: the window, what it
 // acknowledges, and whether it is a duplicate.
 func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
 	hadData := c.board.packets > 0
-	wndMoved := c.updateWindow(s, seq, ack)
+	a.wndMoved = c.updateWindow(s, seq, ack)
 	// "an MPTCP implementation receiving a duplicate ACK that contains an MPTCP
 	// option MUST NOT treat it as a signal of congestion"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3). Every ACK of a working
@@ -96,42 +135,45 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 		signal = true
 	}
 	if ack == c.sndUna {
-		a.dup = hadData && a.pure && !wndMoved && !signal
+		a.dup = hadData && a.pure && !a.wndMoved && !signal
 		return
 	}
 	a.advanced = true
 	a.small = ack.Sub(c.sndUna) < c.flow.MSS
 	c.count.bytesAcked += uint64(ack.Sub(c.sndUna))
-	c.sndWnd -= ack.Sub(c.sndUna)
 	c.sndUna = ack
-	c.sndWnd = max(c.sndWnd, 0)
-	c.updateWindow(s, seq, ack)
 	c.clean(now, ack, a)
-	c.retransmits = 0
+	c.retransmits, c.repeatedSince = 0, clock.Never
 	c.probeCredit = false
 }
 
 // updateWindow takes the peer's window from s if it is news; it reports whether
-// the window changed.
+// it is.
 //
 // "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set
 // SND.WND <- SEG.WND" (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4).
+// As in Linux a segment that says the same of everything else may open the window
+// or shut it, not shrink it: it may be an older one (tcp_may_update_window).
 func (c *Conn) updateWindow(s *wire.Segment, seq, ack wire.Seq) bool {
-	if ack.Less(c.sndUna) || !c.sndWL1.Less(seq) && (c.sndWL1 != seq || ack.Less(c.sndWL2)) {
-		return false
-	}
 	wnd := int(s.Window)
 	if s.Flags&wire.SYN == 0 {
 		wnd <<= c.sndScale
 	}
+	if !c.sndUna.Less(ack) && !c.sndWL1.Less(seq) &&
+		(c.sndWL1 != seq || wnd <= c.sndWnd && wnd != 0) {
+		return false
+	}
 	moved := wnd != c.sndWnd
-	c.sndWnd, c.sndWL1, c.sndWL2 = wnd, seq, ack
-	c.maxSndWnd = max(c.maxSndWnd, wnd)
+	c.sndWnd, c.sndWL1 = wnd, seq
+	if wnd > c.maxSndWnd {
+		c.maxSndWnd = wnd
+		c.flow.MSS = c.MSS()
+	}
 	if moved && wnd > 0 {
 		c.persistBackoff = 0
 		c.timers.Stop(timerPersist)
 	}
-	return moved
+	return true
 }
 
 // clean takes off the scoreboard what ack acknowledges.
@@ -152,8 +194,12 @@ func (c *Conn) clean(now clock.Instant, ack wire.Seq, a *ackEvent) {
 		}
 		if r.flags&runSACKed == 0 {
 			a.acked += r.segs()
-			c.delivered(now, r, a)
+			c.delivered(now, r)
 			if r.flags&runEver == 0 {
+				a.noteOriginal(r, c.highSeq)
+				if !a.hasReordA || r.start.Less(a.reordAck) {
+					a.hasReordA, a.reordAck = true, r.start
+				}
 				a.lastRTT = now.Sub(r.sentAt)
 				if a.rtt == 0 {
 					a.rtt = max(a.lastRTT, 1)
@@ -176,13 +222,42 @@ func (c *Conn) takeDupSACKs(a *ackEvent) {
 	if b.packets == 0 {
 		b.dupSACKs = 0
 	}
+	acked := a.acked
 	a.acked = max(a.acked-known, min(a.acked, 1))
+	c.checkDupReordering(acked)
+}
+
+// noteOriginal notes that r, which was sent once, was delivered.
+func (a *ackEvent) noteOriginal(r *run, highSeq wire.Seq) {
+	if r.end.LessEq(highSeq) {
+		a.originals = true
+	}
+}
+
+// noteReordering looks for what was sent once and arrived behind what was sent
+// later (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 3).
+func (c *Conn) noteReordering(a *ackEvent) {
+	if a.hasReordS && (c.flow.State != cc.Loss || c.undoing) {
+		c.sawReordering(a.reordSACK)
+	}
+	if c.sackOK && a.hasReordA && a.reordAck.Less(a.priorSACK) {
+		c.sawReordering(a.reordAck)
+	}
+}
+
+// countDelivered counts the segments that the ACK says were delivered, and those
+// with the peer's ECE.
+func (c *Conn) countDelivered(a *ackEvent) {
+	n := uint64(a.acked + a.sacked)
+	c.count.delivered += n
+	if a.ece {
+		c.count.deliveredCE += n
+	}
 }
 
 // delivered tells the estimators of a run that the ACK at hand says arrived.
-func (c *Conn) delivered(now clock.Instant, r *run, a *ackEvent) {
-	c.count.delivered += r.segs()
-	c.rackDelivered(now, r, a)
+func (c *Conn) delivered(now clock.Instant, r *run) {
+	c.rackDelivered(now, r)
 	c.rate.deliveredRun(now, r.rate, r.sentAt, r.end.Sub(r.start))
 }
 
@@ -216,7 +291,7 @@ func (c *Conn) processSACK(now clock.Instant, s *wire.Segment, ack wire.Seq, a *
 // the cumulative ACK or within the second block
 // (https://www.rfc-editor.org/rfc/rfc2883#section-4).
 func (c *Conn) isDSACK(b span, o *wire.Options, ack wire.Seq) bool {
-	if b.right.LessEq(ack) {
+	if b.left.Less(ack) {
 		return true
 	}
 	if o.NumSACK < 2 {
@@ -226,11 +301,26 @@ func (c *Conn) isDSACK(b span, o *wire.Options, ack wire.Seq) bool {
 	return second.left.LessEq(b.left) && b.right.LessEq(second.right)
 }
 
+// dsackArrived takes a D-SACK into account (tcp_dsack_seen). One that reports more
+// than we ever sent twice proves nothing.
 func (c *Conn) dsackArrived(b span, a *ackEvent) {
+	if b.len() > c.maxSndWnd {
+		return
+	}
+	segs := max((b.len()+c.MSS()-1)/c.MSS(), 1)
+	if segs == 1 && c.tlpHigh != 0 && c.tlpHigh == b.right {
+		a.dsackTLP = true
+	}
+	if c.count.dsackDups += uint64(segs); c.count.dsackDups > c.count.totalRetrans {
+		return
+	}
+	// "RACK ignores DSACKs that happen without having entered fast recovery, or
+	// that match TLPs" (Linux).
+	if c.rack.reordering && !a.dsackTLP {
+		c.rack.dsackSeen = true
+	}
 	a.dsack = true
-	c.count.dsackDups++
-	if c.undoing && c.undoRetrans > 0 && c.undoMarker.LessEq(b.left) {
-		segs := (b.len() + c.flow.MSS - 1) / c.flow.MSS
+	if c.undoing && c.undoRetrans > 0 && c.undoMarker.Less(b.right) {
 		c.undoRetrans = max(c.undoRetrans-segs, 0)
 	}
 }
@@ -277,13 +367,21 @@ func (c *Conn) markSACKed(now clock.Instant, s span, a *ackEvent) {
 			continue
 		}
 		a.sacked += r.segs()
+		a.newlySACKed = true
 		if r.flags&runEver == 0 {
 			a.lastSACKRTT = max(now.Sub(r.sentAt), 1)
 			if a.sackRTT == 0 {
 				a.sackRTT = a.lastSACKRTT
 			}
+			a.noteOriginal(r, c.highSeq)
+			if r.start.Less(c.highestSACK()) && (!a.hasReordS || r.start.Less(a.reordSACK)) {
+				a.hasReordS, a.reordSACK = true, r.start
+			}
 		}
-		c.delivered(now, r, a)
+		c.delivered(now, r)
+		if b.sacked == 0 || c.highSACK.Less(r.end) {
+			c.highSACK = r.end
+		}
 		b.setSACKed(id)
 	}
 }
@@ -321,17 +419,18 @@ func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
 	owns := c.ctrl.Owns()
 	reducing := c.flow.State == cc.CWR || c.flow.State == cc.Recovery
 	if reducing && !owns {
-		c.prr(n, max(c.board.lost-a.priorLost, 0), a.advanced)
+		c.prr(n, c.board.everLost-a.priorLost, a.advanced)
 		return
 	}
-	if !owns && (n == 0 || !a.advanced && !c.rack.reordering) {
+	if !owns && (n == 0 || !a.advanced && c.reordering <= c.cfg.Reordering) {
 		return
 	}
 	c.sample = cc.Sample{
-		Now: now, Acked: n, Lost: c.board.everLost - a.priorEverLost, TotalLost: c.board.everLost,
+		Now: now, Acked: n, Lost: c.board.everLost - a.priorLost, TotalLost: c.board.everLost,
 		Delivered: c.rate.delivered, Rate: r.rate, Prior: r.prior, AppLimited: r.appLimited,
 		RTT: a.rtt, LastRTT: a.newestRTT(), InFlight: a.priorPipe, Pipe: c.board.pipe(),
 		CwndLimited: c.wasCwndLimited(), DelayedACK: a.acked == 1 && a.sacked == 0 && a.small,
+		ECE: a.ece,
 	}
 	c.ctrl.OnAck(&c.flow, &c.sample)
 	c.flow.Cwnd = max(c.flow.Cwnd, 1)
@@ -362,11 +461,11 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 		c.timers.Stop(timerRTO)
 		c.timers.Stop(timerTLP)
 		c.timers.Stop(timerReorder)
-		c.timers.Stop(timerUser)
+		c.stopChrono(now, chronoBusy)
+	case a.timerSet:
 	case a.advanced:
 		c.armRTO(now)
 		c.armTLP(now)
-		c.startUserTimer(now)
 	case a.sackRTT > now.Sub(c.board.at(c.board.head).sentAt):
 		// What was sent before the oldest segment (last) went out still arrives: that
 		// one had no chance yet.

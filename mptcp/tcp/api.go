@@ -50,6 +50,12 @@ type Config struct {
 	WScale            int           // shift to offer; 0 derives it from the receive buffer bound MaxWindow
 	MaxWindow         int           // largest receive window in bytes ever to advertise; 0 is 6 MiB
 	NoDelay           bool          // TCP_NODELAY
+	Cork              bool          // TCP_CORK: a partial segment waits for more; of plain streams
+	ECN               ECNMode       // tcp_ecn
+	NoFRTO            bool          // tcp_frto=0
+	Reordering        int           // 0 is 3 (tcp_reordering): duplicate ACKs before loss is assumed, segments
+	MinTSOSegs        int           // 0 is 2 (tcp_min_tso_segs): the least segments of a chunk
+	TSOWinDivisor     int           // 0 is 3 (tcp_tso_win_divisor): a chunk waits for that part of the window
 	KeepaliveIdle     time.Duration // 0: no keepalive
 	KeepaliveInterval time.Duration // 0 is 75 s
 	KeepaliveProbes   int           // 0 is 9
@@ -95,38 +101,53 @@ const (
 // Info is what tcp_info shows, under its names, in Go spelling. Times are
 // durations, sizes bytes unless a comment says segments.
 type Info struct {
-	State           State
-	CAState         cc.State
-	Retransmits     int // consecutive, of the oldest segment
-	Backoff         int
-	RTO, ATO        time.Duration
-	SndMSS, RcvMSS  int
-	Unacked         int // segments
-	Sacked          int // segments
-	Lost            int // segments
-	Retrans         int // segments in flight again
-	RTT, RTTVar     time.Duration
-	MinRTT          time.Duration
-	SndSSThresh     int // segments
-	SndCwnd         int // segments
-	RcvSSThresh     int
-	TotalRetrans    uint64 // segments
-	PacingRate      uint64 // bytes/s
-	DeliveryRate    uint64 // bytes/s
-	BytesSent       uint64 // payload, with retransmissions
-	BytesRetrans    uint64
-	BytesAcked      uint64
-	BytesReceived   uint64
-	SegsOut, SegsIn uint64
-	DSACKDups       uint64
-	ReordSeen       uint64
-	SndWnd, RcvWnd  int
-	LastDataSent    time.Duration // since
-	LastDataRecv    time.Duration
-	LastAckRecv     time.Duration
+	State                  State
+	CAState                cc.State
+	Retransmits            int // consecutive, of the oldest segment
+	Probes                 int // of a window or of life, unanswered
+	Backoff                int
+	RTO, ATO               time.Duration
+	SndMSS, RcvMSS         int
+	Unacked                int // segments
+	Sacked                 int // segments
+	Lost                   int // segments
+	Retrans                int // segments in flight again
+	RTT, RTTVar            time.Duration
+	MinRTT                 time.Duration
+	RcvRTT                 time.Duration // as the receiver estimates it
+	RcvSpace               int           // what the application read in such a time
+	SndSSThresh            int           // segments
+	SndCwnd                int           // segments
+	RcvSSThresh            int
+	Reordering             int // segments
+	PMTU                   int
+	TotalRetrans           uint64 // segments
+	TotalRTO               uint64 // timeouts
+	PacingRate             uint64 // bytes/s
+	DeliveryRate           uint64 // bytes/s
+	DeliveryRateAppLimited bool
+	BytesSent              uint64 // payload, with retransmissions
+	BytesRetrans           uint64
+	BytesAcked             uint64
+	BytesReceived          uint64
+	NotSentBytes           int
+	SegsOut, SegsIn        uint64
+	DataSegsOut            uint64
+	DataSegsIn             uint64
+	Delivered              uint64        // segments
+	DeliveredCE            uint64        // segments with a congestion mark
+	BusyTime               time.Duration // with something to send
+	RwndLimited            time.Duration // of that held by the peer's window
+	SndbufLimited          time.Duration // of that held by the send buffer
+	DSACKDups              uint64
+	ReordSeen              uint64
+	RcvOOOPack             uint64 // segments that arrived out of order
+	SndWnd, RcvWnd         int
+	LastDataSent           time.Duration // since
+	LastDataRecv           time.Duration
+	LastAckRecv            time.Duration
 
-	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 32 SYN data was acknowledged
-	Delivered            int   // segments, the SYN among them (tcpi_delivered)
+	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data was acknowledged
 	SndWScale, RcvWScale uint8
 	AdvMSS               int
 }

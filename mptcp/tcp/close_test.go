@@ -84,15 +84,14 @@ func TestCloseWaitsForData(t *testing.T) {
 	s := newScript(t, Config{})
 	s.accept("S 0:0(0) win 1000 <mss 1000>")
 	s.pending = nil
-	s.in(". 1:1(0) ack 1 win 1000")
-	s.u.noPush = true
+	s.in(". 1:1(0) ack 1 win 1000") // two segments fit the largest window
 	s.write(1500)
-	s.out(". 1:1001(1000) ack 1")
+	s.out(". 1:501(500) ack 1", "P. 501:1001(500) ack 1")
 	s.do(s.c.Close)
 	s.state(StateFINWait1)
 	s.quiet()
 	s.in(". 1:1(0) ack 1001 win 1000")
-	s.out(". 1001:1501(500) ack 1", "F. 1501:1501(0) ack 1")
+	s.out("FP. 1001:1501(500) ack 1") // the FIN goes along
 }
 
 // Close before the handshake is done: in SYN-SENT it is the end, in SYN-RECEIVED

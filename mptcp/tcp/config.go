@@ -18,6 +18,7 @@ const (
 	maxQuickACKs  = 16
 	dupThresh     = 3 // RFC 5681, 3.2
 	maxOptionsLen = 40
+	defaultMSS    = 536                 // RFC 9293, 3.7.1
 	minMSS        = 48                  // TCP_MIN_SND_MSS: 40 bytes of options and 8 of payload
 	pawsIdle      = 24 * 24 * time.Hour // RFC 7323, 5.5: older timestamps prove nothing
 	minRTTWindow  = 300 * time.Second   // tcp_min_rtt_wlen
@@ -48,7 +49,10 @@ func (c Config) withDefaults() Config {
 	count(&c.SYNACKRetries, 5)
 	count(&c.Retries2, 15)
 	count(&c.KeepaliveProbes, 9)
-	c.InitialCwnd = max(c.InitialCwnd, 1)
+	count(&c.Reordering, dupThresh)
+	count(&c.MinTSOSegs, minTSOSegs)
+	count(&c.TSOWinDivisor, winDivisor)
+	c.InitialCwnd, c.TSOWinDivisor = max(c.InitialCwnd, 1), max(c.TSOWinDivisor, 1)
 	if c.CongestionControl == "" {
 		c.CongestionControl = "cubic"
 	}
@@ -96,7 +100,27 @@ func (c *Conn) fullMSS() int {
 	if c.tsOK {
 		n -= wire.TimestampsLen
 	}
-	return n
+	return c.boundToHalf(n)
+}
+
+// boundToHalf returns n, or half of the largest window that the peer ever offered
+// if that is less: two segments always fit (tcp_bound_to_half_wnd).
+func (c *Conn) boundToHalf(n int) int {
+	half := c.maxSndWnd
+	if half > defaultMSS {
+		half /= 2
+	}
+	if half == 0 || n <= half {
+		return n
+	}
+	return max(half, minMSS-c.timestampsLen())
+}
+
+func (c *Conn) timestampsLen() int {
+	if c.tsOK {
+		return wire.TimestampsLen
+	}
+	return 0
 }
 
 // MSS returns the bytes of payload in a full segment: what the peer's MSS option

@@ -47,7 +47,12 @@ type Conn struct {
 	sender
 	receiver
 	recovery
-	fo fastOpenState
+	fo     fastOpenState
+	mtup   mtuProbe
+	wq     writeQueue
+	ecn    ecnState
+	chrono chrono
+	drs    receiveRate
 
 	owed  owed
 	count counters
@@ -61,7 +66,7 @@ type Conn struct {
 type sender struct {
 	sndUna, sndNxt wire.Seq
 	sndWnd         int      // bytes from sndUna
-	sndWL1, sndWL2 wire.Seq // peer's ssn and our ack of the last window update
+	sndWL1         wire.Seq // peer's ssn of the last window update
 	maxSndWnd      int
 	sndSml         wire.Seq // end of the last segment below MSS, for Nagle
 	closing        bool     // Close was called: FIN after the data
@@ -74,7 +79,9 @@ type sender struct {
 	synRetransmits int
 	synSentAt      clock.Instant
 	persistBackoff int
-	probesOut      int // keepalive and window probes since the last ACK
+	repeatedSince  clock.Instant // the first retransmission since una moved; Never
+	probingSince   clock.Instant // the first probe of the window that is shut; Never
+	probesOut      int           // keepalive and window probes since the last ACK
 	lastRTO        clock.Instant
 	expiredRTO     time.Duration // what expired then
 	idleHalvings   int
@@ -83,14 +90,16 @@ type sender struct {
 	maxPacketsOut int // over the current window of data
 	cwndLimited   bool
 	cwndUsageSeq  wire.Seq
+	cwndHeld      bool          // cwnd has held back something since the last segment
+	cwndUsed      int           // the most segments in flight since cwnd was last used up
+	cwndUsedAt    clock.Instant // when it was
 	lastSent      clock.Instant // data
+	lastXmit      clock.Instant // anything
 	lastAckRecv   clock.Instant
 
 	tlpHigh     wire.Seq // end of the tail loss probe under way; 0: none
 	tlpRetrans  bool     // the probe was a retransmission
 	tlpBlind    bool     // no RTT sample since the last probe
-	burst       int      // segments left of the chunk at hand (burst.go)
-	burstLone   bool     // it has one segment
 	probeCredit bool     // one new segment beyond cwnd (TLP)
 	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
 
@@ -114,6 +123,9 @@ type receiver struct {
 	hasTS      bool
 	maxOffered int // the largest window the upper ever offered
 
+	ackNow       bool // the segment at hand is acknowledged at once
+	ackPushed    int  // small or pushed segments since the last ACK, for reads; at most 2
+	lastSegLen   int  // payload and options of the last one below rcvMSS
 	ato          time.Duration
 	quickACKs    int // ACKs that go out at once, at the start and after disorder
 	pingpong     bool
@@ -127,7 +139,7 @@ type receiver struct {
 type owed struct {
 	syn      bool
 	rst      bool // ours: the connection is aborted
-	stray    bool // RST that answers a segment of another life
+	stray    bool // RST that answers a segment that fits nothing
 	straySeq wire.Seq
 	acks     int // pure ACKs
 	probe    bool
@@ -148,7 +160,10 @@ type counters struct {
 	bytesAcked, bytesReceived uint64
 	totalRetrans              uint64
 	dsackDups, reordSeen      uint64
-	delivered                 int
+	delivered, deliveredCE    uint64 // segments
+	dataSegsIn, dataSegsOut   uint64
+	rcvOutOfOrder             uint64 // segments
+	rtos                      uint64
 }
 
 // The timers of a connection.
@@ -161,7 +176,7 @@ const (
 	timerKeepalive
 	timerLinger // TIME-WAIT and orphans in FIN-WAIT-2
 	timerPace
-	timerUser // TCP_USER_TIMEOUT while a probe or data is unanswered
+	timerMTU // probe for a larger MTU again (RFC 4821, 7.3)
 	numTimers
 )
 

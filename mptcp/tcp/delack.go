@@ -38,19 +38,25 @@ func (c *Conn) Probe() {
 func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, hadGap, fin bool) {
 	inOrder := c.rcvNxt != before
 	if inOrder && len(s.Payload) > 0 {
-		c.adaptATO(now, len(s.Payload))
+		c.measureSegment(s)
+		c.adaptATO(now)
 	}
 	if fin && inOrder && c.state == StateEstablished && c.ato != 0 {
 		// The application's last words or its own FIN may take the ACK along (tcp_fin
 		// enters pingpong mode).
 		c.pingpong, fin = true, false
 	}
+	at := c.ackNow
+	c.ackNow = false
 	switch {
 	case !inOrder || hadGap || fin || c.owed.numDSACK > 0:
 		if !inOrder {
-			c.quickACKs, c.pingpong = maxQuickACKs, false
+			c.enterQuickACK(maxQuickACKs)
+			c.count.rcvOutOfOrder++
 		}
 		c.owed.acks = min(c.owed.acks+1, maxOwedACKs)
+	case at:
+		c.AckNow()
 	case c.rcvNxt.Sub(c.lastAcked) > c.rcvMSS || c.quickACKs > 0 && !c.pingpong:
 		c.AckNow()
 	case !c.timers.Armed(timerDelACK):
@@ -58,24 +64,74 @@ func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, 
 	}
 }
 
+// enterQuickACK makes the next ACKs, most at most, go out at once
+// (tcp_enter_quickack_mode).
+func (c *Conn) enterQuickACK(most int) {
+	n := max(c.rcvAdv.Sub(c.lastAcked), 0) / (2 * max(c.rcvMSS, 1))
+	if n == 0 {
+		n = 2
+	}
+	c.quickACKs = max(c.quickACKs, min(n, most))
+	c.pingpong = false
+	c.ato = minATO
+}
+
+// measureSegment learns what a full segment of the peer's is, and whether s is the
+// end of one of its writes (tcp_measure_rcv_mss).
+func (c *Conn) measureSegment(s *wire.Segment) {
+	n := len(s.Payload)
+	last := c.lastSegLen
+	c.lastSegLen = 0
+	if n >= c.rcvMSS {
+		c.rcvMSS = min(n, c.mtu-c.headerLen())
+		if s.Flags&wire.PSH != 0 {
+			c.ackPushed = max(c.ackPushed, 1)
+		}
+		return
+	}
+	whole := n + (s.Options.Len()+3)/4*4
+	if whole >= defaultMSS || whole >= minSegment && s.Flags&wire.PSH == 0 {
+		// Options vary: what is the same with them twice in a row is a full segment.
+		c.lastSegLen = whole - c.timestampsLen()
+		if c.lastSegLen == last {
+			c.rcvMSS = last
+			return
+		}
+	}
+	c.ackPushed = min(c.ackPushed+1, 2)
+}
+
+// minSegment is TCP_MIN_MSS: a segment without PSH that is larger is a full one.
+const minSegment = 88
+
 // adaptATO follows the rhythm of arrivals as Linux does: the delay of an ACK is
-// what the application and the peer need for a turn.
-func (c *Conn) adaptATO(now clock.Instant, n int) {
-	c.rcvMSS = max(c.rcvMSS, n)
+// what the application and the peer need for a turn (tcp_event_data_recv).
+func (c *Conn) adaptATO(now clock.Instant) {
 	gap := now.Sub(c.lastDataRecv)
 	switch {
 	case c.ato == 0:
-		c.ato = minATO
-		c.quickACKs = maxQuickACKs
+		c.enterQuickACK(maxQuickACKs)
 	case gap <= minATO/2:
 		c.ato = c.ato/2 + minATO/2
 	case gap < c.ato:
 		c.ato = min(c.ato/2+gap, c.RTO())
 	case gap > c.RTO():
 		// The sender has restarted: it needs ACKs to open its window.
-		c.quickACKs = maxQuickACKs
+		c.enterQuickACK(maxQuickACKs)
 	}
 	c.lastDataRecv = now
+}
+
+// Drained says that the application has read; empty: everything. An ACK that
+// waits goes out if it was for two segments, or if the peer waits for it
+// (tcp_cleanup_rbuf).
+func (c *Conn) Drained(empty bool) {
+	if !c.timers.Armed(timerDelACK) {
+		return
+	}
+	if c.rcvNxt.Sub(c.lastAcked) > c.rcvMSS || empty && (c.ackPushed > 1 || c.ackPushed == 1 && !c.pingpong) {
+		c.AckNow()
+	}
 }
 
 // ackDelay returns how long an ACK may wait: not longer than a round trip.
@@ -101,6 +157,7 @@ func (c *Conn) onDelACK() {
 // ackSent notes that the segment just written acknowledged everything.
 func (c *Conn) ackSent() {
 	c.lastAcked = c.rcvNxt
+	c.ackPushed = 0
 	if c.quickACKs > 0 {
 		c.quickACKs--
 	}

@@ -83,8 +83,10 @@ func (c *Conn) ackedSYNData(now clock.Instant, ack wire.Seq) {
 	c.count.bytesAcked += uint64(ack.Sub(1))
 	c.clean(now, ack, &a)
 	c.fo.acked = c.board.packets == 0
-	if c.fo.acked {
-		c.count.delivered-- // it came with the SYN
+	if n := uint64(a.acked); n > 0 && c.fo.acked {
+		c.count.delivered += n - 1 // one came with the SYN
+	} else {
+		c.count.delivered += n
 	}
 	c.upper.Acked(now, ack)
 }
@@ -108,13 +110,9 @@ func (c *Conn) enterRepair(now clock.Instant) {
 	if c.flow.State == cc.Loss {
 		return
 	}
-	before := c.flow.State
 	c.highSeq = c.sndNxt
 	c.undoing = false
-	c.flow.State = cc.Loss
-	if before < cc.Recovery {
-		c.upper.Event(now, RecoveryEntered)
-	}
+	c.setState(now, cc.Loss)
 }
 
 // takeSYNPayload takes data and FIN that stand behind the SYN of s.
@@ -190,7 +188,7 @@ func (c *Conn) establishFastOpen(now clock.Instant) {
 	if c.board.packets > 0 {
 		if c.flow.State == cc.Loss && c.mayUndo() {
 			c.undo(true)
-			c.leftRecovery(now)
+			c.setState(now, cc.Open)
 		}
 		c.armRTO(now)
 	}

@@ -5,53 +5,63 @@ import "mptcplab/mptcp/clock"
 // Info returns what tcp_info shows.
 func (c *Conn) Info(now clock.Instant) Info {
 	f, b := &c.flow, &c.board
-	return Info{
-		State:         c.state,
-		CAState:       f.State,
-		Retransmits:   c.retransmits,
-		Backoff:       c.backoff,
-		RTO:           c.RTO(),
-		ATO:           c.ato,
-		SndMSS:        c.MSS(),
-		RcvMSS:        c.rcvMSS,
-		Unacked:       b.packets,
-		Sacked:        b.sacked + b.dupSACKs,
-		Lost:          b.lost,
-		Retrans:       b.retrans,
-		RTT:           f.SRTT,
-		RTTVar:        f.RTTVar,
-		MinRTT:        f.MinRTT,
-		SndSSThresh:   f.SSThresh,
-		SndCwnd:       f.Cwnd,
-		RcvSSThresh:   c.maxOffered,
-		TotalRetrans:  c.count.totalRetrans,
-		PacingRate:    c.PacingRate(),
-		DeliveryRate:  c.rate.rate,
-		BytesSent:     c.count.bytesSent,
-		BytesRetrans:  c.count.bytesRetrans,
-		BytesAcked:    c.count.bytesAcked,
-		BytesReceived: c.count.bytesReceived,
-		SegsOut:       c.count.segsOut,
-		SegsIn:        c.count.segsIn,
-		DSACKDups:     c.count.dsackDups,
-		ReordSeen:     c.count.reordSeen,
-		SndWnd:        c.sndWnd,
-		RcvWnd:        max(c.rcvAdv.Sub(c.rcvNxt), 0),
-		LastDataSent:  now.Sub(c.lastSent),
-		LastDataRecv:  now.Sub(c.lastDataRecv),
-		LastAckRecv:   now.Sub(c.lastAckRecv),
-		Options:       c.infoOptions(),
-		SndWScale:     c.sndScale,
-		RcvWScale:     c.rcvScale,
-		AdvMSS:        c.mtu - c.headerLen(),
-		Delivered:     c.count.delivered,
+	in := Info{
+		State:       c.state,
+		CAState:     f.State,
+		Retransmits: c.retransmits,
+		Backoff:     max(c.backoff, c.persistBackoff),
+		Probes:      c.probesOut,
+		RTO:         c.RTO(),
+		ATO:         c.ato,
+		SndMSS:      c.MSS(),
+		RcvMSS:      c.rcvMSS,
+		Unacked:     b.packets,
+		Sacked:      b.sacked + b.dupSACKs,
+		Lost:        b.lost,
+		Retrans:     b.retrans,
+		RTT:         f.SRTT,
+		RTTVar:      f.RTTVar,
+		MinRTT:      f.MinRTT,
+		SndSSThresh: f.SSThresh,
+		SndCwnd:     f.Cwnd,
+		RcvSSThresh: c.maxOffered,
+		Reordering:  c.reordering,
+		PMTU:        c.mtu,
+		PacingRate:  c.PacingRate(),
+		SndWnd:      c.sndWnd,
+		RcvWnd:      max(c.rcvAdv.Sub(c.rcvNxt), 0),
+		RcvRTT:      c.drs.rtt,
+		RcvSpace:    c.drs.space,
+		Options:     c.infoOptions(),
+		SndWScale:   c.sndScale,
+		RcvWScale:   c.rcvScale,
+		AdvMSS:      c.mtu - c.headerLen() - c.timestampsLen(),
 	}
+	in.LastDataSent, in.LastDataRecv, in.LastAckRecv = now.Sub(c.lastSent), now.Sub(c.lastDataRecv), now.Sub(c.lastAckRecv)
+	in.DeliveryRate, in.DeliveryRateAppLimited = c.rate.rate, c.rate.rateLimited
+	in.NotSentBytes, _, _ = c.upper.Unsent()
+	c.count.fill(&in)
+	k := &c.chrono
+	in.RwndLimited, in.SndbufLimited = k.spent(now, chronoRwnd), k.spent(now, chronoSndbuf)
+	in.BusyTime = k.spent(now, chronoBusy) + in.RwndLimited + in.SndbufLimited
+	return in
+}
+
+// fill writes what is only counted.
+func (n *counters) fill(in *Info) {
+	in.TotalRetrans, in.TotalRTO = n.totalRetrans, n.rtos
+	in.BytesSent, in.BytesRetrans = n.bytesSent, n.bytesRetrans
+	in.BytesAcked, in.BytesReceived = n.bytesAcked, n.bytesReceived
+	in.SegsOut, in.SegsIn = n.segsOut, n.segsIn
+	in.DataSegsOut, in.DataSegsIn = n.dataSegsOut, n.dataSegsIn
+	in.Delivered, in.DeliveredCE = n.delivered, n.deliveredCE
+	in.DSACKDups, in.ReordSeen, in.RcvOOOPack = n.dsackDups, n.reordSeen, n.rcvOutOfOrder
 }
 
 // infoOptions returns what was negotiated as TCPI_OPT_* bits.
 func (c *Conn) infoOptions() uint8 {
 	var o uint8
-	for i, ok := range [...]bool{c.tsOK, c.sackOK, c.wsOK} {
+	for i, ok := range [...]bool{c.tsOK, c.sackOK, c.wsOK, c.ecn.ok, c.ecn.seen} {
 		if ok {
 			o |= 1 << i
 		}

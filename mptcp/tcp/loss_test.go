@@ -28,10 +28,13 @@ func (s *script) ca(want cc.State) {
 	}
 }
 
+// eager makes no chunk wait for more of the window.
+var eager = Config{TSOWinDivisor: 100}
+
 // RACK with SACK: limited transmit for two, then the hole goes out again, PRR
 // halves the rate, and a full ACK ends recovery with cwnd = ssthresh.
 func TestFastRecoverySACK(t *testing.T) {
-	s := flight(t, Config{}, ",sackOK")
+	s := flight(t, eager, ",sackOK")
 	s.in(". 1:1(0) ack 1 win 65535 <sack 1001:2001>")
 	s.ca(cc.Disorder)
 	s.wantSent(10001) // RFC 3042
@@ -179,7 +182,7 @@ func TestReorderingWindow(t *testing.T) {
 			t.Fatal("retransmitted at once")
 		}
 	}
-	s.after(2500 * time.Microsecond)
+	s.after(5 * time.Millisecond) // and two ticks
 	if r := s.sent(); len(r) == 0 || r[0].left != 2001 {
 		t.Errorf("sent %v after the reordering window", r)
 	}
@@ -188,7 +191,7 @@ func TestReorderingWindow(t *testing.T) {
 
 // No SACK: three duplicate ACKs, partial ACKs (RFC 6582).
 func TestNewReno(t *testing.T) {
-	s := flight(t, Config{}, "")
+	s := flight(t, eager, "")
 	const dup = ". 1:1(0) ack 1 win 65535"
 	s.in(dup)
 	s.wantSent(10001)
@@ -235,6 +238,7 @@ func TestNoDuplicateACK(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := flight(t, Config{}, "")
+			s.c.sndWnd = 50_000
 			for i := range 6 {
 				f(s, i)
 			}
@@ -254,7 +258,7 @@ func TestNoDuplicateACK(t *testing.T) {
 // RTO: one segment, cwnd 1, back-off, slow start; everything unacknowledged goes
 // out again before anything new.
 func TestRTO(t *testing.T) {
-	s := flight(t, Config{}, "")
+	s := flight(t, Config{NoFRTO: true}, "")
 	rto := s.c.RTO()
 	if rto != 210*time.Millisecond {
 		t.Fatalf("RTO %v", rto)
@@ -280,6 +284,9 @@ func TestRTO(t *testing.T) {
 	s.in(lit("P.", 1, 0, 3001))
 	s.wantSent(3001, 4001, 5001, 6001)
 	s.in(lit("P.", 1, 0, 10001))
+	s.ca(cc.Loss) // duplicate ACKs may still come
+	s.after(10 * time.Millisecond)
+	s.in(lit("P.", 1, 0, 11001))
 	s.ca(cc.Open)
 	if !s.u.saw(RTOExpired) || !s.u.saw(RecoveryEntered) || !s.u.saw(RecoveryLeft) {
 		t.Errorf("events %v", s.u.events)
@@ -301,10 +308,10 @@ func TestRetriesExhausted(t *testing.T) {
 
 // With timestamps an ACK of the original, delayed, undoes the timeout (Eifel).
 func TestSpuriousRTO(t *testing.T) {
-	s := flight(t, Config{}, ",TS val 1 ecr 0")
-	s.after(200 * time.Millisecond)
-	if len(s.sent()) != 1 {
-		t.Fatal("no retransmission")
+	s := flight(t, Config{}, ",sackOK,TS val 1 ecr 0")
+	s.after(222 * time.Millisecond)
+	if len(s.sent()) != 2 {
+		t.Fatal("no probe and retransmission")
 	}
 	s.ca(cc.Loss)
 	sentAt := 1010 // the original's
@@ -358,7 +365,7 @@ func TestTailLossProbe(t *testing.T) {
 	s := established(t, Config{}, ",sackOK")
 	s.write(3000)
 	s.wantSent(seqs(1, 3)...)
-	s.outAfter(20*time.Millisecond, "P. 2001:3001(1000) ack 1")
+	s.outAfter(22*time.Millisecond, "P. 2001:3001(1000) ack 1")
 	s.ca(cc.Open)
 	// The probe repaired the loss of the tail: cwnd is reduced all the same.
 	s.after(10 * time.Millisecond)
@@ -372,7 +379,7 @@ func TestTailLossProbe(t *testing.T) {
 	// With D-SACK both arrived: no reduction.
 	s = established(t, Config{}, ",sackOK")
 	s.write(3000)
-	s.after(20 * time.Millisecond)
+	s.after(22 * time.Millisecond)
 	s.sent()
 	s.in(lit("P.", 1, 0, 3001), lit("P.", 1, 0, 3001)+" <sack 2001:3001>")
 	if s.c.tlpHigh != 0 || s.c.Flow().SSThresh != cc.MaxSSThresh {
@@ -393,7 +400,7 @@ func TestTailLossProbe(t *testing.T) {
 	s.c.Flow().Cwnd = 2
 	s.write(5000)
 	s.wantSent(1, 1001)
-	s.after(20 * time.Millisecond)
+	s.after(22 * time.Millisecond)
 	s.wantSent(2001)
 	s.after(time.Millisecond)
 	s.in(". 1:1(0) ack 1 win 60000 <sack 2001:3001>")
@@ -411,7 +418,7 @@ func TestTLPRepairReduces(t *testing.T) {
 	s := established(t, Config{}, ",sackOK")
 	s.write(3000)
 	s.sent()
-	s.after(20 * time.Millisecond)
+	s.after(22 * time.Millisecond)
 	s.wantSent(2001)
 	s.u.send = append(s.u.send, make([]byte, 1000)...)
 	s.in(". 1:1(0) ack 2001 win 65535") // the first two; the new segment goes out

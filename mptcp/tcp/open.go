@@ -32,11 +32,13 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 	// "If an MSS Option is not received at connection setup, TCP implementations
 	// MUST assume a default send MSS of 536 ... for IPv4 or 1220 ... for IPv6"
 	// (https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1).
-	c.peerMSS = 536
+	c.peerMSS = defaultMSS
 	if c.headerLen() == 60 {
 		c.peerMSS = 1220
 	}
-	c.rcvMSS = 536
+	c.rcvMSS = defaultMSS
+	c.reordering = c.cfg.Reordering
+	c.repeatedSince, c.probingSince = clock.Never, clock.Never
 	c.tsOK, c.sackOK, c.wsOK = !c.cfg.NoTimestamps, !c.cfg.NoSACK, !c.cfg.NoWindowScaling
 	c.rtt.rto = initialRTO
 	c.rcvScale = uint8(c.cfg.WScale)
@@ -55,8 +57,8 @@ func Connect(now clock.Instant, p Params, u Upper) *Conn {
 	c.fo.FastOpen = p.FastOpen
 	c.fo.asked = p.FastOpen.Option
 	c.fitSYNOptions(p.SYNOptions)
+	c.ecn.ok = c.cfg.ECN == ECNOn
 	c.owed.syn = true
-	c.startUserTimer(now)
 	return c
 }
 
@@ -77,6 +79,7 @@ func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
 // takeSYN takes the peer's sequence number, window and options from its SYN.
 func (c *Conn) takeSYN(now clock.Instant, s *wire.Segment) {
 	o := &s.Options
+	c.takeECN(s)
 	c.irs = s.Seq
 	// The window of our SYN holds for what follows the peer's.
 	c.rcvAdv = wire.Seq(1).Add(c.rcvAdv.Sub(c.rcvNxt))
@@ -162,7 +165,7 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 		return
 	}
 	c.state = StateSYNReceived // until the upper agrees: it may have us reset
-	c.sndWL1, c.sndWL2 = 0, 1
+	c.sndWL1 = 0
 	c.synAcked(now, s)
 	c.ackedSYNData(now, ack)
 	if !c.handleOptions(now, s) {
@@ -233,7 +236,9 @@ func (c *Conn) establish(now clock.Instant) {
 	}
 	c.flow.Established = true
 	c.flow.MSS = c.MSS()
-	c.timers.Stop(timerUser)
+	c.repeatedSince = clock.Never
+	c.cwndUsedAt = now
+	c.startMTUProbing(now)
 	c.startKeepalive(now)
 	c.upper.Event(now, Established)
 }

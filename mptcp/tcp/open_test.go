@@ -32,9 +32,9 @@ func TestActiveOpen(t *testing.T) {
 // What the peer does not offer is not used.
 func TestOpenWithoutOptions(t *testing.T) {
 	s := newScript(t, Config{})
-	s.accept("S 0:0(0) win 1000")
+	s.accept("S 0:0(0) win 2000")
 	s.out("S. 0:0(0) ack 1 win 65535 <mss 1000>")
-	s.in(". 1:1(0) ack 1 win 1000")
+	s.in(". 1:1(0) ack 1 win 2000")
 	if got := s.c.MSS(); got != 536 {
 		t.Errorf("MSS %d, want the default 536", got)
 	}
@@ -105,10 +105,10 @@ func TestSimultaneousOpen(t *testing.T) {
 	s := newScript(t, Config{NoTimestamps: true})
 	s.connect()
 	s.out("S 0:0(0) <mss 1000,sackOK,wscale 7>")
-	s.in("S 0:0(0) win 1000 <mss 900>")
+	s.in("S 0:0(0) win 2000 <mss 900>")
 	s.state(StateSYNReceived)
 	s.out("S. 0:0(0) ack 1 <mss 1000>")
-	s.in("S. 0:0(0) ack 1 win 1000 <mss 900>")
+	s.in("S. 0:0(0) ack 1 win 2000 <mss 900>")
 	s.state(StateEstablished)
 	s.out(". 1:1(0) ack 1")
 	if !s.u.saw(SYNReceived) || !s.u.saw(Established) || s.c.MSS() != 900 {

@@ -71,6 +71,8 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 			o.TSEcr = c.tsRecent
 		}
 	}
+	c.markECN(s, ssn, n)
+	c.lastXmit = now
 	wnd := c.upper.Options(now, s, ssn, n, maxOptionsLen-o.Len())
 	single := !c.owesSACK()
 	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
@@ -163,7 +165,7 @@ func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 	if c.state == StateSYNReceived {
 		flags |= wire.ACK
 	}
-	length := c.emit(now, b, flags, 0, n)
+	length := c.emit(now, b, flags|c.ecnOfSYN(), 0, n)
 	if n > 0 {
 		c.sentSYNData(now, n)
 	}
@@ -205,9 +207,6 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 	c.finSent = true
 	c.probeCredit, c.forceCredit = false, false
 	c.sentSegment(now, 0)
-	if first {
-		c.startUserTimer(now)
-	}
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
 	}
@@ -226,18 +225,63 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		}
 	}
 	id := c.board.nextLost()
-	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.holdsSYNACK() || c.pacerHolds(now) {
+	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.frtoNew || c.holdsSYNACK() || c.pacerHolds(now) {
 		return 0
 	}
 	r := c.board.at(id)
 	if c.sndUna.Less(r.start) && c.SndWndEnd().LessEq(r.start) {
 		return 0
 	}
+	c.planRepairs(id)
 	n := c.retransmitRun(now, b, id)
 	if id == c.board.head {
 		c.armRTO(now) // the oldest segment has its full time again
 	}
 	return n
+}
+
+// planRepairs decides how many of the segments from id on that were one chunk go
+// out as one again: if several, the last has PSH.
+func (c *Conn) planRepairs(id runID) {
+	b := &c.board
+	if !c.streams() || b.at(id).start.Less(c.repairEnd) {
+		return
+	}
+	most := min(c.flow.Cwnd-b.pipe(), c.maxSegs(c.MSS()))
+	n, last := b.at(id).segs(), id
+	for next := b.at(id).next; next != noRun; next = b.at(next).next {
+		r := b.at(next)
+		if r.flags&(runJoined|runLost|runRetrans|runSACKed) != runJoined|runLost {
+			break
+		}
+		if n += r.segs(); n > most {
+			r.flags &^= runJoined
+			break
+		}
+		last = next
+	}
+	if last != id {
+		b.at(last).flags |= runPush
+	}
+	c.repairEnd = b.at(last).end
+}
+
+// collapse lets a small segment that goes out again take along what follows it, as
+// far as a full segment goes (tcp_retrans_try_collapse).
+func (c *Conn) collapse(id runID) {
+	b := &c.board
+	for c.streams() {
+		r := b.at(id)
+		if r.next == noRun || r.flags&(runFIN|runEOR) != 0 {
+			return
+		}
+		n := b.at(r.next)
+		if n.flags&runSACKed != 0 || n.segs() > 1 || n.payload() == 0 && n.flags&runFIN == 0 ||
+			r.payload()+n.payload() > c.MSS() || c.SndWndEnd().Less(n.end) {
+			return
+		}
+		b.merge(id)
+	}
 }
 
 // retransmitRun writes the first segment of run id once more.
@@ -246,12 +290,14 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	if r.start.Less(c.sndUna) {
 		r.start = c.sndUna // the peer has taken a part
 	}
+	if r.payload() > 0 && r.payload() < c.MSS() {
+		c.collapse(id)
+		r = c.board.at(id)
+	}
 	start := r.start
 	flags, n := wire.ACK, 0
-	if r.flags&runFIN != 0 {
-		flags |= wire.FIN
-	} else {
-		want := min(r.end.Sub(start), r.mss)
+	if have := r.payload(); have > 0 {
+		want := min(have, max(r.mss, c.MSS()))
 		if room := c.SndWndEnd().Sub(start); room > 0 {
 			want = min(want, room) // the peer has shrunk its window
 		}
@@ -260,12 +306,18 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 		if planned > 0 {
 			n = min(n, planned)
 		}
-		if start.Add(n).Less(r.end) {
+		if n < have {
 			c.board.split(id, start.Add(n))
 		}
-		if push && n == planned || r.flags&runPush != 0 && start.Add(n) == r.end {
+		if push && n == planned && !c.streams() {
 			flags |= wire.PSH
 		}
+	}
+	if r = c.board.at(id); r.flags&runPush != 0 {
+		flags |= wire.PSH
+	}
+	if r.flags&runFIN != 0 {
+		flags |= wire.FIN
 	}
 	length := c.emit(now, b, flags, start, n)
 	c.board.setRetransmitted(id, now, c.rate.sent(now, false))
@@ -277,15 +329,17 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 }
 
 func (c *Conn) noteRetransmission(now clock.Instant, ssn wire.Seq, n int) {
-	if c.undoing {
-		if !c.stamped {
-			c.stamped, c.retransStamp = true, c.tsClock(now)
-		}
-		c.undoRetrans = max(c.undoRetrans, 0) + 1
+	if !c.stamped {
+		c.stamped, c.retransStamp = true, c.tsClock(now)
 	}
+	c.repeatedSince = min(c.repeatedSince, now)
+	c.undoRetrans = max(c.undoRetrans, 0) + 1
 	c.count.totalRetrans++
 	c.count.bytesSent += uint64(n)
 	c.count.bytesRetrans += uint64(n)
+	if n > 0 {
+		c.count.dataSegsOut++
+	}
 	c.lastRetrans, c.lastRetransLen = ssn, n
 	c.sentSegment(now, n)
 	c.upper.Event(now, Retransmit)

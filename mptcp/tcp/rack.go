@@ -12,32 +12,29 @@ import (
 type rackState struct {
 	sentAt     clock.Instant // of the run sent last among those delivered
 	order      uint64        // and its place in the order of transmission
-	rtt        time.Duration
-	fack       wire.Seq // the highest sequence number delivered
+	rtt        time.Duration // of the run delivered last
+	rttOrder   uint64        // and its place
 	valid      bool
 	reordering bool // seen on this connection
 	reoWndMult int
 	reoWndLeft int // recoveries until reoWndMult falls back to 1
-	dsackRound wire.Seq
-	dsackInRTT bool
+	dsackSeen  bool
+	lastRound  uint64 // delivered bytes when reoWndMult was last widened
 }
 
-// reoWndPersist is how many recoveries a widened reordering window lasts
-// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2).
-const reoWndPersist = 16
+const (
+	// reoWndPersist is how many recoveries a widened reordering window lasts
+	// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2).
+	reoWndPersist = 16
+	// minTimeout is the least that RACK and TLP wait for more ACKs:
+	// TCP_TIMEOUT_MIN, two ticks of Linux's clock.
+	minTimeout = 2 * time.Millisecond
+	tick       = time.Millisecond
+)
 
-// rackDelivered takes note of a run that the ACK a says was delivered.
-func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
+// rackDelivered takes note of a run that the ACK at hand says was delivered.
+func (c *Conn) rackDelivered(now clock.Instant, r *run) {
 	k := &c.rack
-	if r.flags&runEver == 0 && k.valid && r.start.Less(a.priorFack) {
-		// What was sent once and arrives behind what was sent later was reordered
-		// (https://www.rfc-editor.org/rfc/rfc8985#section-6.2, step 3).
-		k.reordering = true
-		c.count.reordSeen++
-	}
-	if !k.valid || k.fack.Less(r.end) {
-		k.fack = r.end
-	}
 	rtt := now.Sub(r.sentAt)
 	if r.flags&runEver != 0 && rtt < c.rtt.min {
 		// The ACK is for the original: the segment "was last retransmitted less than
@@ -46,10 +43,11 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
 		// the timestamp of the last segment in order (RFC 7323, 4.3).
 		return
 	}
-	// RFC 8985 breaks ties of the clock by sequence number; the order of
-	// transmission itself has none.
+	// Linux takes the round trip of whatever is delivered; RFC 8985 only that of
+	// what was sent last. Ties of the clock are broken by the order of transmission.
+	k.rtt, k.rttOrder = rtt, r.order
 	if !k.valid || k.order < r.order {
-		k.sentAt, k.order, k.rtt = r.sentAt, r.order, rtt
+		k.sentAt, k.order = r.sentAt, r.order
 		k.valid = true
 	}
 }
@@ -58,34 +56,36 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run, a *ackEvent) {
 func (c *Conn) rackReoWnd() time.Duration {
 	k := &c.rack
 	if !k.reordering {
-		if c.flow.State >= cc.Recovery || c.board.sacked >= dupThresh {
+		if c.flow.State >= cc.Recovery || c.board.sacked >= c.reordering {
 			return 0
 		}
 	}
 	return min(c.rtt.min/4*time.Duration(max(k.reoWndMult, 1)), c.rtt.smoothed())
 }
 
-// rackDSACK widens the reordering window, at most once per round trip: a D-SACK
-// says that a retransmission was needless.
-func (c *Conn) rackDSACK() {
+// rackUpdateReoWnd widens the reordering window, at most once per round trip, if a
+// D-SACK said that a retransmission was needless.
+func (c *Conn) rackUpdateReoWnd() {
 	k := &c.rack
-	if k.dsackInRTT && c.sndUna.Less(k.dsackRound) && k.dsackRound.LessEq(c.sndNxt) {
+	if !c.rate.haveSample {
 		return
 	}
-	k.dsackInRTT, k.dsackRound = true, c.sndNxt
-	k.reoWndMult = min(max(k.reoWndMult, 1)+1, 255)
-	k.reoWndLeft = reoWndPersist
+	if c.rate.sample.delivered < k.lastRound {
+		k.dsackSeen = false // not a round trip since
+	}
+	switch {
+	case k.dsackSeen:
+		k.reoWndMult = min(max(k.reoWndMult, 1)+1, 255)
+		k.dsackSeen = false
+		k.lastRound = c.rate.delivered
+		k.reoWndLeft = reoWndPersist
+	case k.reoWndLeft == 0:
+		k.reoWndMult = 1
+	}
 }
 
 // rackRecovered lets a widened reordering window wear off.
-func (c *Conn) rackRecovered() {
-	k := &c.rack
-	if k.reoWndLeft > 0 {
-		if k.reoWndLeft--; k.reoWndLeft == 0 {
-			k.reoWndMult = 1
-		}
-	}
-}
+func (c *Conn) rackRecovered() { c.rack.reoWndLeft = max(c.rack.reoWndLeft-1, 0) }
 
 // rackDetectLoss deems lost what was sent long enough before something that was
 // delivered, and arms the reordering timer for what may follow.
@@ -106,7 +106,11 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 		if k.order <= r.order {
 			break
 		}
-		if left := r.sentAt.Add(k.rtt + reoWnd).Sub(now); left <= 0 {
+		left := r.sentAt.Add(k.rtt + reoWnd).Sub(now)
+		if left == 0 && k.rttOrder < r.order {
+			left = 1 // it was sent a little later than what the round trip is of
+		}
+		if left <= 0 {
 			c.board.setLost(id)
 		} else {
 			wait = max(wait, left)
@@ -114,7 +118,8 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 		id = next
 	}
 	if wait > 0 {
-		c.timers.Set(timerReorder, now.Add(wait))
+		wait = (wait + minTimeout + tick - 1) / tick * tick
+		c.timers.Set(timerReorder, now.Add(min(wait, c.RTO())))
 	}
 }
 
@@ -124,10 +129,10 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 	before := c.board.pipe()
 	c.rackDetectLoss(now)
 	if c.board.pipe() < before {
-		if c.flow.State < cc.Recovery {
-			c.enterRecovery(now)
+		if c.flow.State != cc.Recovery {
+			c.enterRecovery(now, false)
 			if !c.ctrl.Owns() {
-				c.prr(0, c.board.lost, false)
+				c.prr(1, 0, false)
 			}
 		}
 		c.armRTO(now)
@@ -141,8 +146,8 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
 func (c *Conn) armTLP(now clock.Instant) {
 	c.timers.Stop(timerTLP)
-	if !c.sackOK || c.tlpHigh != 0 || c.tlpBlind || c.board.packets == 0 || c.flow.State != cc.Open ||
-		c.board.sacked != 0 || !c.sendsData() && !c.finSent || c.holdsSYNACK() {
+	if !c.sackOK || c.tlpHigh != 0 || c.tlpBlind || c.board.packets == 0 || c.board.sacked != 0 || c.holdsSYNACK() ||
+		c.flow.State != cc.Open && c.flow.State != cc.CWR || !c.sendsData() && !c.finSent {
 		return
 	}
 	pto := initialRTO
@@ -150,6 +155,8 @@ func (c *Conn) armTLP(now clock.Instant) {
 		pto = 2 * c.rtt.smoothed()
 		if c.board.packets == 1 {
 			pto += maxATO
+		} else {
+			pto += minTimeout
 		}
 	}
 	// Where the RTO is earlier the probe goes in its place, as in Linux
@@ -204,16 +211,15 @@ func (c *Conn) tlpAck(now clock.Instant, ack wire.Seq, a *ackEvent) {
 		return
 	}
 	switch {
-	case !c.tlpRetrans:
-		c.tlpHigh = 0
-	case a.dsack:
-		c.tlpHigh = 0 // the original and the probe both arrived
+	case !c.tlpRetrans, a.dsackTLP:
+		c.tlpHigh = 0 // new data; or the original and the probe both arrived
 	case c.tlpHigh.Less(ack):
-		c.tlpHigh = 0
-		c.enterCWR()
+		c.beginReduction()
+		c.setState(now, cc.CWR)
 		c.leaveReduction()
-		c.flow.State = cc.Open
-	case !a.advanced && !a.hasSACK && a.pure:
+		c.ctrl.Event(&c.flow, now, cc.LeaveRecovery)
+		c.keepOpen(now)
+	case !a.advanced && !a.newlySACKed && a.pure && !a.wndMoved:
 		c.tlpHigh = 0 // a duplicate ACK: the original had arrived
 	}
 }

@@ -15,6 +15,7 @@ type rateSampler struct {
 	firstSentAt clock.Instant // when the first run of the current sample was sent
 	appLimited  uint64        // delivered mark up to which samples are application-limited; 0: none
 	rate        uint64        // the last good one, bytes/s
+	rateLimited bool          // it was application-limited
 	sample      rateStamp     // of the run sent last among those just delivered
 	sampleSent  clock.Instant
 	haveSample  bool
@@ -70,7 +71,7 @@ func (r *rateSampler) take(now clock.Instant, minRTT time.Duration) (s rateSampl
 	}
 	s.rate = perSecond(r.delivered-s.prior, interval)
 	if !s.appLimited || s.rate >= r.rate {
-		r.rate = s.rate
+		r.rate, r.rateLimited = s.rate, s.appLimited
 	}
 	return s
 }

@@ -40,6 +40,9 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 		c.rcvNxt = c.rcvNxt.Add(1)
 		c.finArrived = true
 	}
+	if len(s.Payload) > 0 {
+		c.sampleRcvRTT(now, s)
+	}
 	if c.rcvNxt != before {
 		c.count.bytesReceived += uint64(c.rcvNxt.Sub(before))
 		c.upper.InOrder(now, c.rcvNxt, c.finArrived)
@@ -72,6 +75,7 @@ func (c *Conn) takeFIN(s *wire.Segment, seq wire.Seq) bool {
 func (c *Conn) takePayload(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	p := s.Payload
 	c.noteDuplicate(s, seq)
+	c.receiveECN(s)
 	all := span{seq, seq.Add(len(p))}
 	if all.left.Less(c.rcvNxt) {
 		all.left = c.rcvNxt

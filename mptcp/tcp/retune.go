@@ -5,7 +5,7 @@ import "mptcplab/mptcp/clock"
 // Retune takes over from cfg what may change during a connection's life: Nagle,
 // user timeout, keepalive, TTL, TOS and mark.
 func (c *Conn) Retune(now clock.Instant, cfg *Config) {
-	c.cfg.NoDelay = cfg.NoDelay
+	c.cfg.NoDelay, c.cfg.Cork = cfg.NoDelay, cfg.Cork
 	c.cfg.UserTimeout = cfg.UserTimeout
 	c.cfg.TOS = cfg.TOS
 	c.cfg.Mark = cfg.Mark

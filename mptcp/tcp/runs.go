@@ -11,16 +11,18 @@ type runID int32
 const noRun runID = -1
 
 // runFlags say what became of a run.
-type runFlags uint8
+type runFlags uint16
 
 const (
 	runSACKed  runFlags = 1 << iota
 	runLost             // deemed lost; with runRetrans: sent again since
 	runRetrans          // a retransmission is in flight
 	runEver             // was retransmitted at some time: no RTT sample (Karn)
-	runFIN              // the FIN, without payload
+	runFIN              // ends with the FIN
+	runPush             // its last segment has PSH
+	runJoined           // is of the same chunk as the run before it
+	runEOR              // nothing may share a segment with what follows
 	runTimed            // stands in the list by time
-	runPush             // PSH goes on it whatever the upper says
 )
 
 // run is one segment, or several of mss bytes, that were sent together and have
@@ -37,9 +39,18 @@ type run struct {
 	older, newer runID // by time of transmission
 }
 
+// payload returns the bytes of data in r.
+func (r *run) payload() int {
+	n := r.end.Sub(r.start)
+	if r.flags&runFIN != 0 {
+		n--
+	}
+	return n
+}
+
 // segs returns how many segments r counts for.
 func (r *run) segs() int {
-	n := r.end.Sub(r.start)
+	n := r.payload()
 	if n <= r.mss {
 		return 1
 	}
@@ -144,6 +155,8 @@ func (b *scoreboard) split(id runID, seq wire.Seq) {
 	r, t := b.at(id), b.at(tail)
 	*t = *r
 	t.start, r.end = seq, seq
+	r.flags &^= runFIN | runPush | runEOR
+	t.flags |= runJoined
 	t.prev, t.next = id, r.next
 	r.next = tail
 	if t.next == noRun {
@@ -161,6 +174,32 @@ func (b *scoreboard) split(id runID, seq wire.Seq) {
 		}
 	}
 	b.recount(id, r.segs()+t.segs()-before)
+}
+
+// merge appends the run behind id to it: both are one segment from now on.
+func (b *scoreboard) merge(id runID) {
+	r := b.at(id)
+	next := r.next
+	n := b.at(next)
+	k := n.segs()
+	b.packets -= k
+	b.uncount(n, k)
+	b.unlinkTime(next)
+	r.end, r.next = n.end, n.next
+	r.flags |= n.flags & (runFIN | runPush | runEver | runEOR)
+	r.mss = max(r.mss, r.payload())
+	if n.next == noRun {
+		b.tail = id
+	} else {
+		b.at(n.next).prev = id
+	}
+	for _, hint := range []*runID{&b.lostHint, &b.sackHint} {
+		if *hint == next {
+			*hint = id
+		}
+	}
+	n.next = b.free
+	b.free = next
 }
 
 // recount adds d segments, which r's parts have more than the whole had, to the

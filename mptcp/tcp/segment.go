@@ -12,6 +12,10 @@ import (
 // s completed the handshake, Deliver, InOrder.
 func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 	c.count.segsIn++
+	if len(s.Payload) > 0 {
+		c.count.dataSegsIn++
+	}
+	c.wq.more = false
 	switch c.state {
 	case StateClosed, StateListen:
 		return
@@ -23,7 +27,6 @@ func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 	if !c.acceptable(now, s, seq) || !c.checkFlags(now, s, seq) {
 		return
 	}
-	c.keepTimestamp(now, s, seq)
 	established := c.state == StateSYNReceived
 	if established && !c.completeHandshake(now, s) {
 		return
@@ -136,7 +139,7 @@ func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
 		return false
 	}
 	if s.Flags&wire.SYN != 0 {
-		c.sndWL1, c.sndWL2 = 0, 1
+		c.sndWL1 = 0
 		c.owed.acks++
 	} else {
 		c.sndWL1 = s.Seq - c.irs - 1

@@ -29,22 +29,36 @@ func (c *Conn) Room(now clock.Instant) int {
 	if !c.sendsData() {
 		return 0
 	}
-	c.restartAfterIdle(now)
-	n := c.windowRoom()
-	if n == 0 {
-		return 0
+	unsent, _, more := c.upper.Unsent()
+	if c.streams() && unsent > 0 {
+		return c.roomOfStream(now, unsent)
 	}
-	if c.probeCredit {
+	c.restartAfterIdle(now)
+	n := c.windowRoom(unsent, more)
+	if n == 0 || c.probeCredit {
 		return n
 	}
-	if c.board.pipe() >= c.flow.Cwnd || c.board.nextLost() != noRun {
+	if c.board.pipe() >= c.flow.Cwnd {
+		c.cwndHeld = unsent > 0
 		return 0
 	}
-	if c.pacerHolds(now) {
+	if c.repairsFirst() || c.pacerHolds(now) {
 		return 0
 	}
 	return n
 }
+
+// roomOfStream is Room where the write queue knows what waits.
+func (c *Conn) roomOfStream(now clock.Instant, unsent int) int {
+	c.syncQueue(now, unsent)
+	if !c.probeCredit && (c.repairsFirst() && c.wq.chunks == 0 || c.pacerHolds(now)) {
+		return 0
+	}
+	return c.chunkRoom(now)
+}
+
+// repairsFirst reports whether something lost goes out before new data.
+func (c *Conn) repairsFirst() bool { return c.board.nextLost() != noRun && !c.frtoNew }
 
 // pacerHolds reports whether the controller paces and the time of the next segment
 // has not come; the timer wakes us then.
@@ -57,8 +71,8 @@ func (c *Conn) pacerHolds(now clock.Instant) bool {
 }
 
 // windowRoom returns what the peer's window, silly window avoidance and Nagle's
-// algorithm leave of one segment.
-func (c *Conn) windowRoom() int {
+// algorithm leave of one segment of a subflow.
+func (c *Conn) windowRoom(unsent int, more bool) int {
 	usable := c.SndWndEnd().Sub(c.sndNxt)
 	if usable <= 0 {
 		return 0
@@ -68,7 +82,6 @@ func (c *Conn) windowRoom() int {
 	if c.forceCredit || c.probeCredit {
 		return n
 	}
-	unsent, _, more := c.upper.Unsent()
 	if usable < mss && (unsent == 0 || unsent > usable) {
 		// "if at least a fraction Fs of the maximum window can be sent"
 		// (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1; Fs = 1/2).
@@ -83,21 +96,21 @@ func (c *Conn) windowRoom() int {
 	return n
 }
 
-// holdsPartial reports whether the last, partial segment waits for company:
-// because the application says more follows, or (Nagle as Minshall modified it
-// and Linux does it) because another partial segment is still unacknowledged.
+// holdsPartial reports whether the last, partial segment of a subflow waits for
+// company (nagleHolds).
 func (c *Conn) holdsPartial(more bool) bool {
-	if c.closing {
+	switch {
+	case c.closing:
 		return false
+	case more:
+		return true
 	}
-	// sndSml may be older than half of the sequence space: then it seems to lie
-	// ahead of what was sent.
-	partial := c.sndUna.Less(c.sndSml) && c.sndSml.LessEq(c.sndNxt)
-	return more || !c.cfg.NoDelay && c.board.packets > 0 && partial
+	return c.nagleHolds(nagleOwn)
 }
 
 // Send writes one IP packet with n <= Room new bytes at SndNxt to the front of b
-// and returns its length. It calls the upper's Plan for PSH, Options and Fill.
+// and returns its length. It calls the upper's Plan for PSH, Options and Fill. The
+// last bytes of a plain stream that is closed take the FIN along.
 func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	flags := wire.ACK
 	first := c.board.packets == 0
@@ -107,17 +120,30 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	}
 	stamp := c.rate.sent(now, first)
 	ssn := c.sndNxt
-	if _, _, push := c.upper.Plan(ssn, n); push {
+	end := ssn.Add(n)
+	var marks runFlags
+	if c.streams() {
+		marks = c.takeChunk(n)
+		if c.closing && end == c.wq.end && end.Less(c.SndWndEnd()) {
+			flags |= wire.FIN
+			marks |= runFIN
+			end = end.Add(1)
+		}
+	} else if _, _, push := c.upper.Plan(ssn, n); push {
+		marks = runPush
+	}
+	if marks&runPush != 0 {
 		flags |= wire.PSH
 	}
-	flags |= c.pushOfBurst(n)
+	flags |= c.ecnOfData()
 	length := c.emit(now, b, flags, ssn, n)
 	mss := c.MSS()
-	c.board.push(run{start: ssn, end: ssn.Add(n), mss: max(mss, 1), sentAt: now, rate: stamp})
+	c.board.push(run{start: ssn, end: end, mss: max(mss, 1), flags: marks, sentAt: now, rate: stamp})
 	c.maxRun = max(c.maxRun, n)
-	c.sndNxt = ssn.Add(n)
-	if n < mss {
-		c.sndSml = c.sndNxt
+	c.sndNxt = end
+	c.finSent = c.finSent || marks&runFIN != 0
+	if n < mss && !c.streams() {
+		c.sndSml = end
 	}
 	if c.probeCredit {
 		c.probeCredit = false
@@ -125,14 +151,16 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	}
 	c.forceCredit = false
 	c.count.bytesSent += uint64(n)
+	c.count.dataSegsOut++
 	if now.Sub(c.lastDataRecv) < c.ato {
 		c.pingpong = true // a reply: its ACK can ride on it
 	}
 	c.sentSegment(now, n)
+	c.validateCwnd(now)
 	if first {
 		c.persistBackoff = 0
+		c.probingSince = clock.Never
 		c.timers.Stop(timerPersist)
-		c.startUserTimer(now)
 	}
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
@@ -149,7 +177,6 @@ func (c *Conn) sentSegment(now clock.Instant, n int) {
 		c.prrOut++
 	}
 	c.pace(now, n)
-	c.validateCwnd()
 }
 
 // pacingFree is how many segments go out unpaced at first, as in Linux (and its

@@ -12,6 +12,7 @@ const orphanRetries = 8
 
 // Advance lets time pass to now.
 func (c *Conn) Advance(now clock.Instant) {
+	c.wq.more = false
 	if c.state == StateClosed {
 		c.sayClosed(now)
 		return
@@ -22,7 +23,6 @@ func (c *Conn) Advance(now clock.Instant) {
 			f(now)
 		}
 	}
-	run(timerUser, c.onUserTimeout)
 	run(timerReorder, c.onReorderTimer)
 	run(timerTLP, c.onTLP)
 	run(timerRTO, c.onRTO)
@@ -35,11 +35,24 @@ func (c *Conn) Advance(now clock.Instant) {
 	}
 }
 
-// armRTO starts the retransmission timer anew.
+// armRTO starts the retransmission timer anew; after a timeout not beyond the end
+// of TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout).
 func (c *Conn) armRTO(now clock.Instant) {
-	if !c.holdsSYNACK() || !c.timers.Armed(timerRTO) {
-		c.timers.Set(timerRTO, now.Add(c.RTO()))
+	d := c.RTO()
+	if limit := c.cfg.UserTimeout; limit > 0 && c.repeatedSince != clock.Never {
+		d = min(d, max(c.repeatedSince.Add(limit).Sub(now), tick))
 	}
+	if !c.holdsSYNACK() || !c.timers.Armed(timerRTO) {
+		c.timers.Set(timerRTO, now.Add(d))
+	}
+}
+
+// userTimedOut reports whether TCP_USER_TIMEOUT has passed since the first
+// retransmission: "the maximum amount of time in milliseconds that transmitted
+// data may remain unacknowledged" (tcp(7); RFC 5482).
+func (c *Conn) userTimedOut(now clock.Instant) bool {
+	limit := c.cfg.UserTimeout
+	return limit > 0 && c.repeatedSince != clock.Never && now.Sub(c.repeatedSince) >= limit
 }
 
 // onRTO handles the expiry of the retransmission timer.
@@ -59,13 +72,15 @@ func (c *Conn) onRTO(now clock.Instant) {
 		// The peer answers, with its window shut: that is no reason to give up.
 		c.retransmits--
 	}
-	if c.retransmits >= limit {
+	if c.retransmits >= limit || c.userTimedOut(now) {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
 	}
 	c.lastRTO = now
+	c.mtuBlackHole(now)
 	c.enterLoss(now)
 	c.retransmits++
+	c.count.rtos++
 	// "The host MUST set RTO <- RTO * 2 ('back off the timer')"
 	// (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.5).
 	c.backOff(now)
@@ -91,13 +106,14 @@ func (c *Conn) synTimeout(now clock.Instant) {
 			limit++ // "Add one more retry for fastopen" (Linux)
 		}
 	}
-	if c.synRetransmits >= limit || c.synGivesUp(now) {
+	if c.synRetransmits >= limit || c.synGivesUp(now) || c.userTimedOut(now) {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
 	}
 	if c.holdsSYNACK() && c.synRetransmits == 1 {
 		c.enterLoss(now) // of what was sent early, as Linux does
 	}
+	c.repeatedSince = min(c.repeatedSince, now)
 	c.synRetransmits++
 	c.retransmits++
 	c.count.totalRetrans++
@@ -119,15 +135,6 @@ func (c *Conn) timeoutError() error {
 	return ErrTimedOut
 }
 
-// startUserTimer bounds the time that data may remain unacknowledged (RFC 5482).
-func (c *Conn) startUserTimer(now clock.Instant) {
-	if c.cfg.UserTimeout > 0 {
-		c.timers.Set(timerUser, now.Add(c.cfg.UserTimeout))
-	}
-}
-
-func (c *Conn) onUserTimeout(now clock.Instant) { c.end(now, ErrTimedOut, TimedOut) }
-
 // waiting reports whether something waits to be sent for the first time.
 func (c *Conn) waiting() bool {
 	if !c.sendsData() {
@@ -138,23 +145,30 @@ func (c *Conn) waiting() bool {
 }
 
 // checkPersist starts the persist timer if something waits, nothing is in flight
-// that would bring an ACK, and the window (or silly window avoidance) forbids
-// sending.
+// that would bring an ACK, and the window (or Nagle's algorithm, or silly window
+// avoidance) forbids sending.
 func (c *Conn) checkPersist(now clock.Instant) {
 	if c.board.packets > 0 || c.timers.Armed(timerPersist) || !c.waiting() {
 		return
 	}
-	if c.windowRoom() > 0 {
+	if n, _, more := c.upper.Unsent(); c.streams() && n > 0 {
+		if c.Room(now) > 0 || c.timers.Armed(timerPace) {
+			return
+		}
+	} else if c.windowRoom(n, more) > 0 {
 		return
 	}
-	c.timers.Set(timerPersist, now.Add(c.persistInterval()))
-	if !c.timers.Armed(timerUser) {
-		c.startUserTimer(now)
-	}
+	c.timers.Set(timerPersist, now.Add(c.persistInterval(now)))
 }
 
-func (c *Conn) persistInterval() time.Duration {
-	return backedOff(c.rtt.rto, c.persistBackoff, c.cfg.RTOMax)
+// persistInterval is the time to the next probe of a window; it does not go beyond
+// TCP_USER_TIMEOUT (tcp_clamp_probe0_to_user_timeout).
+func (c *Conn) persistInterval(now clock.Instant) time.Duration {
+	d := backedOff(max(c.rtt.rto, c.cfg.RTOMin), c.persistBackoff, c.cfg.RTOMax)
+	if limit := c.cfg.UserTimeout; limit > 0 && c.probingSince != clock.Never {
+		d = min(d, max(c.probingSince.Add(limit).Sub(now), minTimeout))
+	}
+	return d
 }
 
 // onPersist probes a window that stays shut.
@@ -165,10 +179,20 @@ func (c *Conn) persistInterval() time.Duration {
 // (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1).
 func (c *Conn) onPersist(now clock.Instant) {
 	if c.board.packets > 0 || !c.waiting() {
-		c.persistBackoff = 0
+		c.persistBackoff, c.probingSince = 0, clock.Never
 		return
 	}
-	if c.probesOut >= c.cfg.Retries2 {
+	expired := false
+	if c.probingSince == clock.Never {
+		c.probingSince = now
+	} else if limit := c.cfg.UserTimeout; limit > 0 {
+		expired = now.Sub(c.probingSince) >= limit
+	}
+	limit := c.cfg.Retries2
+	if c.orphan {
+		limit = min(limit, orphanRetries)
+	}
+	if expired || c.probesOut >= limit {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
 	}
@@ -181,7 +205,7 @@ func (c *Conn) onPersist(now clock.Instant) {
 		c.owed.probe = true
 		c.probesOut++
 	}
-	c.timers.Set(timerPersist, now.Add(c.persistInterval()))
+	c.timers.Set(timerPersist, now.Add(c.persistInterval(now)))
 }
 
 // startKeepalive arms the keepalive timer, if it is wanted.
@@ -200,7 +224,8 @@ func (c *Conn) onKeepalive(now clock.Instant) {
 		c.startKeepalive(now)
 	case now < heard.Add(c.cfg.KeepaliveIdle):
 		c.timers.Set(timerKeepalive, heard.Add(c.cfg.KeepaliveIdle))
-	case c.probesOut >= c.cfg.KeepaliveProbes:
+	case c.cfg.UserTimeout == 0 && c.probesOut >= c.cfg.KeepaliveProbes,
+		c.cfg.UserTimeout > 0 && c.probesOut > 0 && now.Sub(heard) >= c.cfg.UserTimeout:
 		c.owed.rst = true
 		c.end(now, ErrTimedOut, TimedOut)
 	default:

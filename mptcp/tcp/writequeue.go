@@ -1,0 +1,416 @@
+package tcp
+
+import (
+	"time"
+
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
+)
+
+// Linux keeps what a socket has written in buffers and hands them to the device
+// in chunks of several segments (TSO). Where a chunk ends shows on the wire: its
+// last segment has PSH, Nagle's test is made for it as a whole, and it is held
+// back as a whole. Segments leave one by one here; the write queue says where the
+// buffers and chunks would end. Subflows have none: their chunks are mappings.
+
+const (
+	minTSOSegs     = 2           // tcp_min_tso_segs
+	winDivisor     = 3           // tcp_tso_win_divisor
+	tsoRTTLog      = 9           // tcp_tso_rtt_log
+	gsoMaxSize     = 65536 - 321 // less the headers (MAX_TCP_HEADER+1)
+	gsoMaxSegs     = 65535
+	pacingShift    = 10               // a chunk is what the pacing rate sends in about 1 ms
+	pacingCARate   = 120              // tcp_pacing_ca_ratio, percent
+	pacingSSRate   = 200              // tcp_pacing_ss_ratio
+	deferFreshness = time.Millisecond // a chunk waits for more only if the last went out that recently
+)
+
+// buffer is a part of the unsent bytes: an skb of Linux.
+type buffer struct {
+	end  wire.Seq
+	segs int  // > 0: a chunk that goes out as a whole, in so many segments
+	push bool // the last segment has PSH
+	eor  bool // nothing is appended to it (MSG_EOR)
+}
+
+// writeQueue is the unsent bytes of a plain stream: chunks that are decided on,
+// then buffers.
+type writeQueue struct {
+	bufs    []buffer
+	head    int      // of bufs: before it all is sent
+	chunks  int      // of those from head on are chunks
+	segs    int      // of the chunks, not sent yet
+	begun   bool     // of the first chunk a segment was sent
+	end     wire.Seq // of what was written (write_seq)
+	pushed  wire.Seq // where PSH was set last (pushed_seq)
+	more    bool     // MSG_MORE, until the next event
+	release bool     // TCP_NODELAY was set: nothing waits (TCP_NAGLE_PUSH)
+	starved bool     // the application waits for room to write
+}
+
+// nagle is how a partial segment is treated.
+type nagle uint8
+
+const (
+	nagleOwn  nagle = iota // as the options say
+	nagleCork              // held
+	naglePush              // sent
+)
+
+// streams reports whether the connection carries a plain stream, whose unsent
+// bytes are in the write queue.
+func (c *Conn) streams() bool { return c.reserved == 0 }
+
+// Wrote says that the application has added n bytes to what Unsent reports.
+// more: it will add some soon (MSG_MORE); eor: what it adds later is not to share
+// a segment with them (MSG_EOR). A plain stream is told of every write.
+func (c *Conn) Wrote(now clock.Instant, n int, more, eor bool) {
+	if !c.streams() || !c.sendsData() {
+		return // taken over by syncQueue
+	}
+	c.restartAfterIdle(now)
+	c.startChrono(now, chronoBusy)
+	q := &c.wq
+	goal := c.sizeGoal()
+	for first := true; n > 0; first = false {
+		b := c.tailBuffer(goal)
+		if first {
+			b.push = false
+		}
+		k := min(n, goal-(b.end.Sub(c.startOf(len(q.bufs)-1))))
+		b.end = b.end.Add(k)
+		q.end = b.end
+		if n -= k; n == 0 {
+			b.eor = eor
+			break
+		}
+		// A full buffer: what it allows goes out before the next is filled.
+		switch {
+		case c.pushDue():
+			c.markPush()
+			c.planAll(now, naglePush)
+		case len(q.bufs)-q.head == q.chunks+1:
+			c.planChunk(now, naglePush)
+		}
+	}
+	if !more || c.pushDue() {
+		c.markPush()
+	}
+	if q.more = more; more {
+		c.planAll(now, nagleCork)
+	}
+}
+
+// tailBuffer returns the buffer that takes the next bytes: the last, if it has
+// room and is not on its way.
+func (c *Conn) tailBuffer(goal int) *buffer {
+	q := &c.wq
+	if n := len(q.bufs); n-q.head > q.chunks {
+		if b := &q.bufs[n-1]; !b.eor && b.end.Sub(c.startOf(n-1)) < goal {
+			return b
+		}
+	}
+	q.release = false
+	if q.head > 0 && len(q.bufs) == cap(q.bufs) {
+		q.bufs = append(q.bufs[:0], q.bufs[q.head:]...)
+		q.head = 0
+	}
+	q.bufs = append(q.bufs, buffer{end: q.end})
+	return &q.bufs[len(q.bufs)-1]
+}
+
+// startOf returns where buffer i of the slice begins.
+func (c *Conn) startOf(i int) wire.Seq {
+	if i == c.wq.head {
+		return c.sndNxt
+	}
+	return c.wq.bufs[i-1].end
+}
+
+// planned returns the end of the chunks that are decided on.
+func (c *Conn) planned() wire.Seq { return c.startOf(c.wq.head + c.wq.chunks) }
+
+// sizeGoal is how large a buffer gets (tcp_xmit_size_goal): whole segments, and
+// not more than half of the largest window.
+func (c *Conn) sizeGoal() int {
+	mss := c.MSS()
+	return max(min(c.boundToHalf(gsoMaxSize)/mss, gsoMaxSegs)*mss, mss)
+}
+
+// pushDue reports whether more than half of the largest window was written since
+// PSH was set last (forced_push).
+func (c *Conn) pushDue() bool { return c.wq.pushed.Add(c.maxSndWnd / 2).Less(c.wq.end) }
+
+func (c *Conn) markPush() {
+	q := &c.wq
+	if n := len(q.bufs); n > q.head {
+		q.bufs[n-1].push = true
+	}
+	q.pushed = q.end
+}
+
+// syncQueue takes over what was written before the connection was a stream or
+// established, and forgets what Unsent no longer reports.
+func (c *Conn) syncQueue(now clock.Instant, unsent int) {
+	q := &c.wq
+	end := c.sndNxt.Add(unsent)
+	if q.end == end {
+		return
+	}
+	if end.Less(q.end) || q.end.Less(c.sndNxt) {
+		*q = writeQueue{bufs: q.bufs[:0], end: c.sndNxt, pushed: c.sndNxt, starved: q.starved}
+	}
+	if n := end.Sub(q.end); n > 0 {
+		_, push, more := c.upper.Unsent()
+		c.Wrote(now, n, more || !push, false)
+		q.more = more
+	}
+}
+
+// planAll decides on chunks until something forbids one.
+func (c *Conn) planAll(now clock.Instant, how nagle) {
+	for c.planChunk(now, how) {
+	}
+}
+
+// planChunk decides on the next chunk, as one turn of tcp_write_xmit; false: the
+// windows, Nagle's algorithm or the hope for more forbid it.
+func (c *Conn) planChunk(now clock.Instant, how nagle) bool {
+	q := &c.wq
+	i := q.head + q.chunks
+	if i >= len(q.bufs) {
+		return false
+	}
+	mss := c.MSS()
+	pipe := c.board.pipe() + q.segs
+	quota := min(max(c.flow.Cwnd/2, 1), c.flow.Cwnd-pipe)
+	if quota <= 0 {
+		if c.cwndHeld = true; !c.probeCredit {
+			return false
+		}
+		quota = 1
+	}
+	start := c.planned()
+	window := c.SndWndEnd().Sub(start)
+	if c.forceCredit {
+		return window > 0 && c.planForced(min(window, mss))
+	}
+	most := c.maxSegs(mss)
+	quota = min(quota, most)
+	c.growBuffer(i, start, quota*mss)
+	b := &q.bufs[i]
+	n, last := b.end.Sub(start), i == len(q.bufs)-1
+	if window < min(n, mss) {
+		c.startChrono(now, chronoRwnd)
+		return false
+	}
+	if !last {
+		how = naglePush
+	}
+	fin := last && c.closing
+	if n <= mss {
+		if n < mss && !fin && !q.release && c.nagleHolds(how) {
+			return false
+		}
+	} else if !c.probeCredit && c.defers(now, n, window, most, last, fin || b.eor) {
+		return false
+	}
+	c.cutChunk(i, start, c.splitPoint(n, window, quota*mss, last, how))
+	c.stopChrono(now, chronoRwnd)
+	return true
+}
+
+// growBuffer moves bytes of the buffers behind i into it, up to size
+// (tcp_grow_skb).
+func (c *Conn) growBuffer(i int, start wire.Seq, size int) {
+	q := &c.wq
+	b := &q.bufs[i]
+	missing := size - b.end.Sub(start)
+	if missing <= 0 || i+1 >= len(q.bufs) || b.eor {
+		return
+	}
+	next := &q.bufs[i+1]
+	k := min(missing, next.end.Sub(b.end))
+	if b.end = b.end.Add(k); b.end == next.end {
+		b.push, b.eor = b.push || next.push, next.eor
+		q.bufs = append(q.bufs[:i+1], q.bufs[i+2:]...)
+	}
+}
+
+// splitPoint returns how many of a buffer's n bytes go out as one chunk
+// (tcp_mss_split_point).
+func (c *Conn) splitPoint(n, window, most int, last bool, how nagle) int {
+	mss := c.MSS()
+	if n <= mss || most <= window && !last {
+		return min(n, most)
+	}
+	needed := min(n, window)
+	if most <= needed {
+		return most
+	}
+	if rest := needed % mss; rest != 0 && needed > rest && !(last && c.closing && needed == n) && c.nagleHolds(how) {
+		return needed - rest
+	}
+	return needed
+}
+
+// cutChunk makes the first n bytes of buffer i a chunk.
+func (c *Conn) cutChunk(i int, start wire.Seq, n int) {
+	q := &c.wq
+	mss := c.MSS()
+	b := &q.bufs[i]
+	if rest := b.end.Sub(start) - n; rest > 0 {
+		q.bufs = append(q.bufs, buffer{})
+		copy(q.bufs[i+1:], q.bufs[i:])
+		b = &q.bufs[i]
+		*b = buffer{end: start.Add(n)}
+	}
+	b.segs = (n + mss - 1) / mss
+	q.chunks++
+	q.segs += b.segs
+	if n%mss != 0 {
+		c.sndSml = b.end
+	}
+}
+
+// planForced makes at most n bytes a chunk whatever silly window avoidance and
+// Nagle's algorithm say (tcp_write_wakeup).
+func (c *Conn) planForced(n int) bool {
+	i := c.wq.head + c.wq.chunks
+	start := c.planned()
+	c.cutChunk(i, start, min(n, c.wq.bufs[i].end.Sub(start)))
+	c.wq.bufs[i].push = true
+	return true
+}
+
+// nagleHolds reports whether a partial segment waits for company: because the
+// application wants it (TCP_CORK, MSG_MORE), or (Nagle's algorithm as Minshall
+// modified it) because another partial segment is still unacknowledged.
+func (c *Conn) nagleHolds(how nagle) bool {
+	switch {
+	case how == naglePush || c.probeCredit:
+		return false
+	case how == nagleCork || c.cfg.Cork:
+		return true
+	case c.cfg.NoDelay:
+		return false
+	}
+	// sndSml may be older than half of the sequence space: then it seems to lie
+	// ahead of what was sent.
+	return c.board.packets+c.wq.segs > 0 && c.sndUna.Less(c.sndSml) && c.sndSml.LessEq(c.planned())
+}
+
+// defers reports whether a chunk waits until more of the window is open
+// (tcp_tso_should_defer).
+func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete bool) bool {
+	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) > deferFreshness {
+		return false
+	}
+	mss := c.MSS()
+	cwnd := (c.flow.Cwnd - c.board.pipe() - c.wq.segs) * mss
+	limit := min(window, cwnd)
+	if limit >= most*mss || !last && limit >= n || limit >= min(c.sndWnd, c.flow.Cwnd*mss)/c.cfg.TSOWinDivisor {
+		return false
+	}
+	if now.Sub(c.board.at(c.board.head).sentAt) < c.rtt.smoothed()/2 {
+		return false // the next ACK is too far off
+	}
+	if cwnd < window && cwnd <= n {
+		c.cwndHeld = true
+		return true
+	}
+	if cwnd >= window && window <= n {
+		return true
+	}
+	return !complete
+}
+
+// maxSegs returns the segments of a chunk that suit the pacing rate and, on short
+// paths, the round-trip time (tcp_tso_autosize).
+func (c *Conn) maxSegs(mss int) int {
+	if c.rtt.smoothed() <= 0 {
+		return gsoMaxSize / mss
+	}
+	bytes := c.PacingRate() >> pacingShift
+	if r := c.flow.MinRTT.Microseconds() >> tsoRTTLog; r < 32 {
+		bytes += gsoMaxSize >> r
+	}
+	return max(int(min(bytes, gsoMaxSize))/mss, c.cfg.MinTSOSegs)
+}
+
+// PacingRate returns the bytes in a second at which the controller paces or, if it
+// does not, at which Linux would (tcp_update_pacing_rate): 120 % of cwnd in a
+// round-trip time, 200 % in slow start. 0: there is no round-trip time yet.
+func (c *Conn) PacingRate() uint64 {
+	if rate := c.ctrl.Pacing(&c.flow); rate > 0 {
+		return rate
+	}
+	rtt := c.rtt.smoothed()
+	if rtt <= 0 {
+		return 0
+	}
+	ratio := pacingCARate
+	if c.flow.Cwnd < c.flow.SSThresh/2 {
+		ratio = pacingSSRate
+	}
+	cwnd := max(c.flow.Cwnd, c.board.packets)
+	return perSecond(uint64(c.MSS()*cwnd*ratio/100), rtt)
+}
+
+// chunkRoom returns what is left of the chunk at hand, at most a segment, or of
+// the next.
+func (c *Conn) chunkRoom(now clock.Instant) int {
+	q := &c.wq
+	if q.chunks == 0 {
+		how := nagleOwn
+		if q.more {
+			how = nagleCork
+		}
+		if !c.planChunk(now, how) {
+			return 0
+		}
+	}
+	return min(q.bufs[q.head].end.Sub(c.sndNxt), c.MSS())
+}
+
+// takeChunk notes that the segment with n bytes at sndNxt goes out; it returns
+// what the scoreboard is to know of it.
+func (c *Conn) takeChunk(n int) (marks runFlags) {
+	q := &c.wq
+	if q.chunks == 0 || c.sndNxt.Add(n).Sub(q.bufs[q.head].end) > 0 {
+		return 0 // not what was planned: Room was not asked
+	}
+	if q.begun {
+		marks |= runJoined
+	}
+	b := &q.bufs[q.head]
+	if c.sndNxt.Add(n) != b.end {
+		q.segs = max(q.segs-1, 0)
+		q.begun = true
+		return marks
+	}
+	if b.push || b.segs > 1 {
+		marks |= runPush
+	}
+	if b.eor {
+		marks |= runEOR
+	}
+	q.head++
+	if q.chunks--; q.chunks == 0 {
+		q.segs = 0
+	} else {
+		q.segs = max(q.segs-1, 0)
+	}
+	q.begun = false
+	if q.head == len(q.bufs) {
+		q.bufs, q.head = q.bufs[:0], 0
+	}
+	return marks
+}
+
+// Push sends what waits for company: TCP_NODELAY was set.
+func (c *Conn) Push() { c.wq.release = true }
+
+// Starved says whether the application waits for room to write.
+func (c *Conn) Starved(yes bool) { c.wq.starved = yes }
