@@ -113,21 +113,41 @@ func (r *run) info() (map[string]int64, error) {
 	if !ok {
 		return map[string]int64{"tcpi_state": int64(tcp.StateClosed)}, nil
 	}
+	return infoNames(&in), nil
+}
+
+// infoNames returns the members of struct tcp_info.
+func infoNames(in *tcp.Info) map[string]int64 {
 	us := func(d time.Duration) int64 { return int64(d / time.Microsecond) }
+	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
+	limited := int64(0)
+	if in.DeliveryRateAppLimited {
+		limited = 1
+	}
 	return map[string]int64{
 		"tcpi_state": int64(in.State), "tcpi_ca_state": int64(in.CAState), "tcpi_retransmits": int64(in.Retransmits),
-		"tcpi_backoff": int64(in.Backoff), "tcpi_rto": us(in.RTO), "tcpi_ato": us(in.ATO),
-		"tcpi_snd_mss": int64(in.SndMSS), "tcpi_rcv_mss": int64(in.RcvMSS), "tcpi_unacked": int64(in.Unacked),
-		"tcpi_sacked": int64(in.Sacked), "tcpi_lost": int64(in.Lost), "tcpi_retrans": int64(in.Retrans),
-		"tcpi_rtt": us(in.RTT), "tcpi_rttvar": us(in.RTTVar), "tcpi_min_rtt": us(in.MinRTT),
-		"tcpi_snd_ssthresh": int64(in.SndSSThresh), "tcpi_snd_cwnd": int64(in.SndCwnd), "tcpi_rcv_ssthresh": int64(in.RcvSSThresh),
-		"tcpi_total_retrans": int64(in.TotalRetrans), "tcpi_pacing_rate": int64(in.PacingRate), "tcpi_delivery_rate": int64(in.DeliveryRate),
-		"tcpi_bytes_sent": int64(in.BytesSent), "tcpi_bytes_retrans": int64(in.BytesRetrans), "tcpi_bytes_acked": int64(in.BytesAcked),
-		"tcpi_bytes_received": int64(in.BytesReceived), "tcpi_segs_out": int64(in.SegsOut), "tcpi_segs_in": int64(in.SegsIn),
-		"tcpi_dsack_dups": int64(in.DSACKDups), "tcpi_reord_seen": int64(in.ReordSeen),
-		"tcpi_options": int64(in.Options), "tcpi_snd_wscale": int64(in.SndWScale), "tcpi_rcv_wscale": int64(in.RcvWScale),
-		"tcpi_advmss": int64(in.AdvMSS), "tcpi_delivered": int64(in.Delivered),
-	}, nil
+		"tcpi_probes": int64(in.Probes), "tcpi_backoff": int64(in.Backoff), "tcpi_options": int64(in.Options),
+		"tcpi_snd_wscale": int64(in.SndWScale), "tcpi_rcv_wscale": int64(in.RcvWScale),
+		"tcpi_delivery_rate_app_limited": limited, "tcpi_fastopen_client_fail": 0,
+		"tcpi_rto": us(in.RTO), "tcpi_ato": us(in.ATO), "tcpi_snd_mss": int64(in.SndMSS), "tcpi_rcv_mss": int64(in.RcvMSS),
+		"tcpi_unacked": int64(in.Unacked), "tcpi_sacked": int64(in.Sacked), "tcpi_lost": int64(in.Lost),
+		"tcpi_retrans": int64(in.Retrans), "tcpi_fackets": 0,
+		"tcpi_last_data_sent": ms(in.LastDataSent), "tcpi_last_ack_sent": 0,
+		"tcpi_last_data_recv": ms(in.LastDataRecv), "tcpi_last_ack_recv": ms(in.LastAckRecv),
+		"tcpi_pmtu": int64(in.PMTU), "tcpi_rcv_ssthresh": int64(in.RcvSSThresh), "tcpi_rtt": us(in.RTT), "tcpi_rttvar": us(in.RTTVar),
+		"tcpi_snd_ssthresh": int64(in.SndSSThresh), "tcpi_snd_cwnd": int64(in.SndCwnd), "tcpi_advmss": int64(in.AdvMSS),
+		"tcpi_reordering": int64(in.Reordering), "tcpi_rcv_rtt": us(in.RcvRTT), "tcpi_rcv_space": int64(in.RcvSpace),
+		"tcpi_total_retrans": int64(in.TotalRetrans), "tcpi_pacing_rate": int64(in.PacingRate), "tcpi_max_pacing_rate": -1,
+		"tcpi_bytes_acked": int64(in.BytesAcked), "tcpi_bytes_received": int64(in.BytesReceived),
+		"tcpi_segs_out": int64(in.SegsOut), "tcpi_segs_in": int64(in.SegsIn), "tcpi_notsent_bytes": int64(in.NotSentBytes),
+		"tcpi_min_rtt": us(in.MinRTT), "tcpi_data_segs_in": int64(in.DataSegsIn), "tcpi_data_segs_out": int64(in.DataSegsOut),
+		"tcpi_delivery_rate": int64(in.DeliveryRate), "tcpi_busy_time": us(in.BusyTime),
+		"tcpi_rwnd_limited": us(in.RwndLimited), "tcpi_sndbuf_limited": us(in.SndbufLimited),
+		"tcpi_delivered": int64(in.Delivered), "tcpi_delivered_ce": int64(in.DeliveredCE),
+		"tcpi_bytes_sent": int64(in.BytesSent), "tcpi_bytes_retrans": int64(in.BytesRetrans),
+		"tcpi_dsack_dups": int64(in.DSACKDups), "tcpi_reord_seen": int64(in.ReordSeen), "tcpi_rcv_ooopack": int64(in.RcvOOOPack),
+		"tcpi_snd_wnd": int64(in.SndWnd), "tcpi_rcv_wnd": int64(in.RcvWnd), "tcpi_rehash": 0, "tcpi_total_rto": int64(in.TotalRTO),
+	}
 }
 
 // infoOf returns the tcp.Info of a flow; false: its connection is gone.

@@ -299,10 +299,7 @@ func (r *run) setSysctls(args []string) error {
 // fixed are sysctls whose value has no effect here: the stack has no such thing,
 // or does as the value says whatever it is.
 var fixed = map[string]string{
-	"net.ipv4.tcp_tso_win_divisor": "", // segments are sent one by one
-	"net.ipv4.tcp_min_tso_segs":    "",
-	"net.ipv4.tcp_migrate_req":     "",
-	"net.ipv4.tcp_ecn":             "0",
+	"net.ipv4.tcp_migrate_req": "",
 }
 
 // sysctlSet sets one key for sockets that are made from now on.
@@ -331,6 +328,19 @@ func (r *run) sysctlSet(kv string) error {
 		return unsupported("sysctl %s=%s", key, v)
 	}
 	switch key {
+	case "net.ipv4.tcp_ecn":
+		if n < 0 || n > 2 {
+			return unsupported("sysctl %s=%s", key, v)
+		}
+		cfg.TCP.ECN = [...]tcp.ECNMode{tcp.ECNOff, tcp.ECNOn, tcp.ECNOnRequest}[n]
+	case "net.ipv4.tcp_frto":
+		cfg.TCP.NoFRTO = n == 0
+	case "net.ipv4.tcp_reordering":
+		cfg.TCP.Reordering = orNone(n)
+	case "net.ipv4.tcp_min_tso_segs":
+		cfg.TCP.MinTSOSegs = orNone(n)
+	case "net.ipv4.tcp_tso_win_divisor":
+		cfg.TCP.TSOWinDivisor = orNone(n)
 	case "net.ipv4.tcp_slow_start_after_idle":
 		cfg.TCP.NoIdleRestart = n == 0
 	case "net.ipv4.tcp_timestamps":

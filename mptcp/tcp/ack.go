@@ -104,19 +104,15 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 // "The ACK value is considered acceptable only if it is in the range of ((SND.UNA
 // - MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose ACK value
 // doesn't satisfy the above condition MUST be discarded and an ACK sent back"
-// (https://www.rfc-editor.org/rfc/rfc5961#section-5.2). As Linux, we drop an ACK
-// for what was never sent in silence while the connection is open: an ACK for it
-// would answer blind guesses.
+// (https://www.rfc-editor.org/rfc/rfc5961#section-5.2). An ACK cannot be older than
+// what was ever acknowledged, either.
 func (c *Conn) ackInRange(now clock.Instant, ack wire.Seq) bool {
-	ahead := c.sndNxt.Less(ack)
-	window := int(min(uint64(c.maxSndWnd), c.count.bytesAcked))
-	if !ahead && ack.Sub(c.sndUna) >= -window {
-		return true
-	}
-	if !ahead || c.state != StateEstablished {
+	oldest := int(min(uint64(c.maxSndWnd), c.count.bytesAcked))
+	if c.sndNxt.Less(ack) || ack.Sub(c.sndUna) < -oldest {
 		c.challenge(now)
+		return false
 	}
-	return false
+	return true
 }
 
 // ackNews handles an ACK that is not older than una: the window, what it

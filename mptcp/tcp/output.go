@@ -260,10 +260,8 @@ func (c *Conn) planRepairs(id runID) {
 		}
 		last = next
 	}
-	if last != id {
-		b.at(last).flags |= runPush
-	}
 	c.repairEnd = b.at(last).end
+	c.repairPush = last != id
 }
 
 // collapse lets a small segment that goes out again take along what follows it, as
@@ -313,7 +311,8 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 			flags |= wire.PSH
 		}
 	}
-	if r = c.board.at(id); r.flags&runPush != 0 {
+	r = c.board.at(id)
+	if r.flags&runPush != 0 || c.repairPush && r.end == c.repairEnd {
 		flags |= wire.PSH
 	}
 	if r.flags&runFIN != 0 {

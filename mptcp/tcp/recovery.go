@@ -23,10 +23,11 @@ type recovery struct {
 	stamped      bool
 	lastTSEcr    uint32 // of the ACK at hand; 0: none
 
-	frto      bool     // a timeout may turn out to be spurious (RFC 5682)
-	frtoNew   bool     // step 2.b: new data go before repairs, until the next ACK
-	highSACK  wire.Seq // end of the highest run that was SACKed, while one is
-	repairEnd wire.Seq // end of the repairs that go out as one chunk
+	frto       bool     // a timeout may turn out to be spurious (RFC 5682)
+	frtoNew    bool     // step 2.b: new data go before repairs, until the next ACK
+	highSACK   wire.Seq // end of the highest run that was SACKed, while one is
+	repairEnd  wire.Seq // end of the repairs that go out as one chunk
+	repairPush bool     // there are several: the last has PSH
 
 	sackCache    [4]span // blocks of the last SACK option
 	numSACKCache int

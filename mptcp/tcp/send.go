@@ -123,7 +123,10 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	end := ssn.Add(n)
 	var marks runFlags
 	if c.streams() {
-		marks = c.takeChunk(n)
+		var pieces int
+		if marks, pieces = c.takeChunk(n); pieces > 1 {
+			flags |= wire.PSH
+		}
 		if c.closing && end == c.wq.end && end.Less(c.SndWndEnd()) {
 			flags |= wire.FIN
 			marks |= runFIN
@@ -224,6 +227,7 @@ func (c *Conn) restartAfterIdle(now clock.Instant) {
 		f.Cwnd = max(f.Cwnd/2, rw)
 	}
 	c.idleHalvings = k
+	c.cwndUsed, c.cwndUsedAt = 0, now
 	c.cwndUsageSeq = c.sndNxt
 	c.maxPacketsOut = 0
 }

@@ -72,6 +72,9 @@ func (c *Conn) Wrote(now clock.Instant, n int, more, eor bool) {
 	c.restartAfterIdle(now)
 	c.startChrono(now, chronoBusy)
 	q := &c.wq
+	if q.end.Less(c.sndNxt) { // the first write
+		q.end, q.pushed = c.sndNxt, c.sndNxt
+	}
 	goal := c.sizeGoal()
 	for first := true; n > 0; first = false {
 		b := c.tailBuffer(goal)
@@ -291,7 +294,7 @@ func (c *Conn) nagleHolds(how nagle) bool {
 	switch {
 	case how == naglePush || c.probeCredit:
 		return false
-	case how == nagleCork || c.cfg.Cork:
+	case how == nagleCork || c.cfg.Cork && c.streams():
 		return true
 	case c.cfg.NoDelay:
 		return false
@@ -304,7 +307,7 @@ func (c *Conn) nagleHolds(how nagle) bool {
 // defers reports whether a chunk waits until more of the window is open
 // (tcp_tso_should_defer).
 func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete bool) bool {
-	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) > deferFreshness {
+	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) >= deferFreshness {
 		return false
 	}
 	mss := c.MSS()
@@ -375,11 +378,13 @@ func (c *Conn) chunkRoom(now clock.Instant) int {
 }
 
 // takeChunk notes that the segment with n bytes at sndNxt goes out; it returns
-// what the scoreboard is to know of it.
-func (c *Conn) takeChunk(n int) (marks runFlags) {
+// what the scoreboard is to know of it, and of how many segments the chunk was that
+// ends with it: the last of several has PSH ("Force a PSH flag on all (GSO) packets",
+// __tcp_transmit_skb), though not if it goes out again.
+func (c *Conn) takeChunk(n int) (marks runFlags, pieces int) {
 	q := &c.wq
 	if q.chunks == 0 || c.sndNxt.Add(n).Sub(q.bufs[q.head].end) > 0 {
-		return 0 // not what was planned: Room was not asked
+		return 0, 1 // not what was planned: Room was not asked
 	}
 	if q.begun {
 		marks |= runJoined
@@ -388,9 +393,10 @@ func (c *Conn) takeChunk(n int) (marks runFlags) {
 	if c.sndNxt.Add(n) != b.end {
 		q.segs = max(q.segs-1, 0)
 		q.begun = true
-		return marks
+		return marks, 1
 	}
-	if b.push || b.segs > 1 {
+	pieces = b.segs
+	if b.push {
 		marks |= runPush
 	}
 	if b.eor {
@@ -406,7 +412,7 @@ func (c *Conn) takeChunk(n int) (marks runFlags) {
 	if q.head == len(q.bufs) {
 		q.bufs, q.head = q.bufs[:0], 0
 	}
-	return marks
+	return marks, pieces
 }
 
 // Push sends what waits for company: TCP_NODELAY was set.
