@@ -48,6 +48,7 @@ func TCPConfig(s Settings) tcp.Config {
 		NoWindowScaling:   s.TCP["window_scaling"] == "false",
 		FinTimeout:        duration(s.TCP["fin_timeout"]),
 		NoIdleRestart:     s.TCP["slow_start_after_idle"] == "false",
+		ECN:               map[string]tcp.ECNMode{"0": tcp.ECNOff, "1": tcp.ECNOn}[s.TCP["ecn"]],
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 // setting is one key of the mptcp and tcp blocks: the last word of a sysctl.
 type setting struct {
+<<<<<<< HEAD
 	name    string
 	doc     string
 	kind    settingKind
@@ -27,6 +28,21 @@ type setting struct {
 	socket  bool     // may differ between sockets of a kernel host
 	fixed   string   // what our stack does where it has no choice; "": nothing of the kind
 	some    bool     // our stack has no 0
+=======
+	name   string
+	doc    string
+	kind   settingKind
+	def    string
+	words  []string // of an enumeration: those that our stack has
+	kernel []string // and those that Linux has
+	later  []string // known, not built yet
+	sysctl bool     // Linux has it
+	ours   bool     // our stack has it
+	socket bool     // may differ between sockets of a kernel host
+	fixed  string   // what our stack does where it has no choice; "": nothing of the kind
+	some   bool     // our stack has no 0
+	most   int      // the largest number that our stack has; 0: any
+>>>>>>> 32b257c (tcp.ecn of the built-in stack: asked for, on request, off)
 }
 
 type settingKind uint8
@@ -76,7 +92,7 @@ var tcpSettings = []setting{
 	{name: "initcwnd", kind: intSetting, def: "10", some: true, ours: true, doc: "initial window in segments"},
 	{name: "syncookies", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
 	{name: "fastopen", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "bits as in Linux: 1 client, 2 server"},
-	{name: "ecn", kind: intSetting, def: "2", fixed: "0", sysctl: true, doc: "0 off, 1 asked for, 2 on request"},
+	{name: "ecn", kind: intSetting, def: "2", most: 2, sysctl: true, ours: true, doc: "0 off, 1 asked for, 2 on request"},
 	{name: "slow_start_after_idle", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "restart after idle"},
 	{name: "no_metrics_save", kind: boolSetting, def: "false", fixed: "true", sysctl: true, doc: "forget metrics of closed connections"},
 	{name: "moderate_rcvbuf", kind: boolSetting, def: "true", sysctl: true, doc: "receive buffer autotuning"},
@@ -272,7 +288,13 @@ func (s *setting) missing(text string, _ bool) string {
 		return " is known, not built yet"
 	case s.some && zero(text):
 		return fmt.Sprintf(": the built-in stack has no %s here; STACK", text)
+<<<<<<< HEAD
 	case s.kind == wordSetting && !slices.Contains(s.words, text) && !s.formed(text):
+=======
+	case s.most > 0 && integer(text) > s.most:
+		return fmt.Sprintf(": the built-in stack has 0 to %d here; STACK", s.most)
+	case s.kind == wordSetting && !slices.Contains(s.words, text):
+>>>>>>> 32b257c (tcp.ecn of the built-in stack: asked for, on request, off)
 		return fmt.Sprintf(": %q is of kernel stacks alone; STACK%s", text, decode.Allowed(s.words))
 	}
 	return ""

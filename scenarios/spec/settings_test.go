@@ -11,10 +11,9 @@ import (
 // a stack does anyway may be said.
 func TestSettingsOfStacks(t *testing.T) {
 	for _, c := range []struct{ stack, line, want string }{ // want "": accepted
-		{"mptcp", "tcp: {ecn: 2}", "tcp.ecn is of kernel stacks alone (for the built-in one: known, not built yet); server runs mptcp"},
-		{"mptcp", "tcp: {ecn: 1}", "not built yet"},
-		{"mptcp", "tcp: {ecn: 0}", ""},
-		{"mptcp", "tcp: {fastopen: 1}", "not built yet"},
+		{"mptcp", "tcp: {fastopen: 1}", "tcp.fastopen is of kernel stacks alone (for the built-in one: known, not built yet); server runs mptcp"},
+		{"mptcp", "tcp: {ecn: 3}", "tcp.ecn: the built-in stack has 0 to 2 here; server runs mptcp"},
+		{"mptcp", "tcp: {ecn: 1}", ""},
 		{"mptcp", "tcp: {syncookies: 1}", "not built yet"},
 		{"tcp", "tcp: {syncookies: 2}", "not built yet"},
 		{"mptcp", "tcp: {moderate_rcvbuf: true}", "not built yet"},
@@ -65,7 +64,7 @@ func TestSettingsInForce(t *testing.T) {
 	if ours["tcp.rto_min"] != "200ms" || ours["mptcp.scheduler"] != "minrtt" {
 		t.Errorf("in force on our host: %v", ours)
 	}
-	for _, key := range []string{"tcp.ecn", "tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout", "mptcp.subflows_per_pair"} {
+	for _, key := range []string{"tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout", "mptcp.subflows_per_pair"} {
 		if v, ok := ours[key]; ok {
 			t.Errorf("%s %s is said to be in force on our host", key, v)
 		}
