@@ -13,7 +13,6 @@ import (
 
 // setting is one key of the mptcp and tcp blocks: the last word of a sysctl.
 type setting struct {
-<<<<<<< HEAD
 	name    string
 	doc     string
 	kind    settingKind
@@ -28,21 +27,7 @@ type setting struct {
 	socket  bool     // may differ between sockets of a kernel host
 	fixed   string   // what our stack does where it has no choice; "": nothing of the kind
 	some    bool     // our stack has no 0
-=======
-	name   string
-	doc    string
-	kind   settingKind
-	def    string
-	words  []string // of an enumeration: those that our stack has
-	kernel []string // and those that Linux has
-	later  []string // known, not built yet
-	sysctl bool     // Linux has it
-	ours   bool     // our stack has it
-	socket bool     // may differ between sockets of a kernel host
-	fixed  string   // what our stack does where it has no choice; "": nothing of the kind
-	some   bool     // our stack has no 0
-	most   int      // the largest number that our stack has; 0: any
->>>>>>> 32b257c (tcp.ecn of the built-in stack: asked for, on request, off)
+	most    int      // the largest number that our stack has; 0: any
 }
 
 type settingKind uint8
@@ -288,13 +273,9 @@ func (s *setting) missing(text string, _ bool) string {
 		return " is known, not built yet"
 	case s.some && zero(text):
 		return fmt.Sprintf(": the built-in stack has no %s here; STACK", text)
-<<<<<<< HEAD
-	case s.kind == wordSetting && !slices.Contains(s.words, text) && !s.formed(text):
-=======
 	case s.most > 0 && integer(text) > s.most:
 		return fmt.Sprintf(": the built-in stack has 0 to %d here; STACK", s.most)
-	case s.kind == wordSetting && !slices.Contains(s.words, text):
->>>>>>> 32b257c (tcp.ecn of the built-in stack: asked for, on request, off)
+	case s.kind == wordSetting && !slices.Contains(s.words, text) && !s.formed(text):
 		return fmt.Sprintf(": %q is of kernel stacks alone; STACK%s", text, decode.Allowed(s.words))
 	}
 	return ""
