@@ -52,6 +52,7 @@ func TestWindowsOfSubflows(t *testing.T) {
 	p := newPeer(t, scriptHost)
 	x, c, key := p.accepted(wire.CapSHA256)
 	y := p.joined(c, key, 3)
+	x.putWindow(0, dataAck(key, 0)) // TCP believes no ACK that shrinks the window and says nothing else
 	x.putWindow(2000, dataAck(key, 0))
 	y.putWindow(60000, dataAck(key, 0))
 	if c.send.edge != 65535 {
