@@ -149,6 +149,36 @@ func TestKernelTable(t *testing.T) {
 	}
 }
 
+// TestRedundantTail: what is under way is copied although nothing new is there.
+func TestRedundantTail(t *testing.T) {
+	cfg := Config{Scheduler: "redundant"}
+	w := newWorld(t, 2, twoPaths(cfg), acceptor(cfg), 1)
+	if _, err := w.hosts[1].Listen(nil, addrPort("10.0.1.2:80")); err != nil {
+		t.Fatal(err)
+	}
+	c, err := w.hosts[0].Dial(w.now, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stay := func() { w.run(time.Second, func() bool { return false }) }
+	stay()
+	if _, err := c.Write(make([]byte, 10), false); err != nil {
+		t.Fatal(err)
+	}
+	stay() // the second path joins
+	before := c.Info(w.now)
+	if _, err := c.Write(make([]byte, 3000), false); err != nil {
+		t.Fatal(err)
+	}
+	w.mutated()
+	after := c.Info(w.now)
+	for i := range 2 {
+		if n := after.Subflows[i].TCP.BytesSent - before.Subflows[i].TCP.BytesSent; n != 3000 {
+			t.Errorf("path %d carries %d bytes, want 3000", i, n)
+		}
+	}
+}
+
 // TestSetScheduler changes the scheduler of a connection in mid-transfer.
 func TestSetScheduler(t *testing.T) {
 	w := newWorld(t, 2, twoPaths(Config{}), acceptor(Config{Scheduler: "default"}), 1)

@@ -11,8 +11,7 @@ import (
 type plan struct {
 	view   sched.View
 	flows  []*subflow // by index in view.Paths
-	last   sched.Set
-	paths  sched.Set // who is still to send what the decision is about
+	paths  sched.Set  // who is still to send what the decision is about
 	from   sched.Source
 	budget int // bytes left of a burst, for one path
 	path   *subflow
@@ -44,7 +43,6 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 			return c.opportunity(now, buf)
 		}
 		p.paths, p.from, p.path, p.budget, p.n = d.Paths, d.From, nil, d.Burst, 0
-		p.last = d.Paths
 		if c.bindAhead(d) {
 			p.paths = 0
 			continue
@@ -62,12 +60,9 @@ func (c *Conn) idle() bool {
 	if c.cfg.OpportunisticRetransmission && c.send.starved {
 		return false
 	}
-	return c.send.nxt == c.send.end && c.reinject.empty() && !c.plan.copying() && !c.binds()
+	// What is under way a redundant scheduler may copy.
+	return c.send.una == c.send.end && c.reinject.empty() && !c.binds()
 }
-
-// copying reports whether the last decision was for copies: a redundant
-// scheduler may still have some to send when nothing new is there.
-func (p *plan) copying() bool { return p.from == sched.Copy || p.paths != 0 || p.last&(p.last-1) != 0 }
 
 // choose fixes the range that a decision for new or reinjected bytes is about:
 // what the narrowest of its paths takes.
@@ -221,8 +216,8 @@ func (c *Conn) look(now clock.Instant) {
 	v := &p.view
 	v.Paths = v.Paths[:0]
 	v.Now, v.Queued, v.Window = now, int(w.end-w.nxt), c.sendable()
-	v.ReinjectLen, v.ReinjectSent, v.HeadCarriers, v.HeadAge = c.reinject.len(), 0, 0, 0
-	v.LastPaths, v.SndUna, v.SndNxt, v.Reinjected = 0, w.una, w.nxt, c.stats.reinjected
+	v.ReinjectLen, v.ReinjectSent, v.HeadCarriers = c.reinject.len(), 0, 0
+	v.SndUna, v.SndNxt, v.Reinjected = w.una, w.nxt, c.stats.reinjected
 	head, reinjecting := c.reinject.head()
 	for _, sf := range c.subflows {
 		if !sf.usable() || !sf.linked || len(p.flows) == sched.MaxPaths {

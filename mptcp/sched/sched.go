@@ -65,15 +65,13 @@ type Path struct {
 type View struct {
 	Now            clock.Instant
 	Paths          []Path
-	Queued         int           // bytes never sent that wait in the send buffer
-	ReinjectLen    int           // bytes queued for reinjection
-	ReinjectSent   Set           // paths that already carried the head of the reinjection queue
-	Window         int           // bytes that the connection's send window still allows
-	HeadAge        time.Duration // age of the oldest byte not DATA_ACKed
-	HeadCarriers   Set           // paths that carried it
-	LastPaths      Set           // of the last decision
-	Reinjected     uint64        // bytes that went out again on another path, so far
-	SndUna, SndNxt uint64        // stream offsets
+	Queued         int    // bytes never sent that wait in the send buffer
+	ReinjectLen    int    // bytes queued for reinjection
+	ReinjectSent   Set    // paths that already carried the head of the reinjection queue
+	Window         int    // bytes that the connection's send window still allows
+	HeadCarriers   Set    // paths that carried it
+	Reinjected     uint64 // bytes that went out again on another path, so far
+	SndUna, SndNxt uint64 // stream offsets
 }
 
 // Scheduler decides for one connection and may keep state.
