@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"mptcplab/mptcp/machine"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/wire"
 )
@@ -78,40 +77,4 @@ func (m *mutator) mutate(data []byte) [][]byte {
 		}
 	}
 	return [][]byte{data}
-}
-
-// FuzzSegments sends segments with arbitrary options into a live server
-// connection.
-func FuzzSegments(f *testing.F) {
-	f.Add([]byte{0x10, 0, 0, 0, 30, 12, 0x20, 0x05, 0, 0, 0, 0, 0, 0, 0, 1})
-	f.Add([]byte{0x18, 3, 1, 1, 30, 3, 0x50, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p := newPeer(t, scriptHost)
-		x, c, key := p.accepted(wire.CapSHA256)
-		for len(b) >= 4 {
-			flags, seq, ack, n := wire.Flags(b[0]), wire.Seq(b[1]), wire.Seq(b[2]), int(b[3])
-			b = b[4:]
-			n = min(n, len(b), 40)
-			s := wire.Segment{Src: x.local, Dst: x.remote, Seq: x.seq + seq, Ack: x.irs + 1 + ack, Flags: flags, Window: 500}
-			wire.ParseOptions(b[:n], &s.Options)
-			b = b[n:]
-			if s.Options.Len() > 40 {
-				continue
-			}
-			if d := &s.Options.DSS; flags&wire.URG != 0 { // near the real numbers
-				d.DSN, d.DataAck = wire.IDSN(peerKey)+d.DSN&0xff, wire.IDSN(key)+d.DataAck&0xff
-			}
-			s.Payload = []byte("payload")[:min(7, int(seq))]
-			p.s.Input(p.now, machine.Meta{}, wire.AppendPacket(nil, &s))
-			if flags&1 != 0 && !c.Done() {
-				c.Write([]byte("more"), false)
-			}
-			p.wait(10 * time.Millisecond)
-			p.flush()
-			if p.s.Deadline() <= p.now {
-				t.Fatalf("deadline %v at %v", p.s.Deadline(), p.now)
-			}
-		}
-		p.wait(3 * time.Minute)
-	})
 }

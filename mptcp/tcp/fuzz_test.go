@@ -80,6 +80,7 @@ func FuzzSegment(f *testing.F) {
 func runTape(t *testing.T, tape []byte) {
 	in := &fuzzInput{tape}
 	s := newScript2(t, in)
+	var edges edges
 	for len(in.b) > 0 && s.c.State() != StateClosed {
 		switch op := in.byte(); op % 16 {
 		case 0:
@@ -117,6 +118,7 @@ func runTape(t *testing.T, tape []byte) {
 		}
 		s.drain()
 		_ = s.c.Info(s.now)
+		edges.check(t, s.c)
 	}
 	s.drain()
 	for i := 0; s.c.Deadline() != clock.Never && i < 100; i++ {
@@ -149,4 +151,26 @@ func newScript2(t *testing.T, in *fuzzInput) *script {
 		s.drain()
 	}
 	return s
+}
+
+// edges never move back once the connection is synchronized: what is acknowledged to
+// us and by us, and the window that we have promised.
+type edges struct {
+	known         bool
+	una, rcv, wnd wire.Seq
+}
+
+func (e *edges) check(t *testing.T, c *Conn) {
+	t.Helper()
+	if len(c.ranges.spans) > maxRanges {
+		t.Fatalf("%d ranges out of order, the bound is %d", len(c.ranges.spans), maxRanges)
+	}
+	if c.state == StateSYNSent || c.state == StateClosed {
+		return
+	}
+	now := edges{true, c.sndUna, c.rcvNxt, c.windowEnd()}
+	if e.known && (now.una.Less(e.una) || now.rcv.Less(e.rcv) || now.wnd.Less(e.wnd)) {
+		t.Fatalf("una, rcvNxt or window end went back: from %+v to %+v", *e, now)
+	}
+	*e = now
 }
