@@ -30,7 +30,7 @@ type Config struct {
 	FastOpenKeys     FastOpenKeys // TCP_FASTOPEN_KEY
 
 	SendBuffer    int // bytes; 0 grows by need to SendBufferMax
-	SendBufferMax int // bytes; 0 is 4 MiB (tcp_wmem)
+	SendBufferMax int // bytes; 0 is as much as the receive buffer
 	RecvBuffer    int // bytes of payload, a fixed window; 0 grows by need to RecvBufferMax
 	RecvBufferMax int // bytes; 0 is 6 MiB (tcp_rmem)
 

@@ -378,8 +378,11 @@ func (s *Stack) resolve(cfg *Config) Config {
 	c.CloseTimeout = or(c.CloseTimeout, 60*time.Second)
 	c.StaleLossCount = or(c.StaleLossCount, 4)
 	c.SYNRetriesBeforeTCPFallback = or(c.SYNRetriesBeforeTCPFallback, 2)
-	c.SendBufferMax = or(c.SendBufferMax, 4<<20)
 	c.RecvBufferMax = or(c.RecvBufferMax, 6<<20)
+	// "The send buffer MUST, at a minimum, be as big as the receive buffer, to enable
+	// the sender to reach maximum throughput."
+	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
+	c.SendBufferMax = or(c.SendBufferMax, max(c.RecvBuffer, c.RecvBufferMax))
 	if s.env.Host.PathManager == "single-path" && c.TCP.KeepaliveIdle == 0 {
 		// Nothing else tells a receiver that its only path went silent.
 		c.TCP.KeepaliveIdle, c.TCP.KeepaliveInterval, c.TCP.KeepaliveProbes = time.Second, time.Second, 3

@@ -135,17 +135,30 @@ const (
 )
 
 // ephemeral returns a port that is free for a connection from a to remote,
-// starting anywhere in the range (RFC 6056, algorithm 1).
+// starting anywhere in the range (RFC 6056, algorithm 1). "an implementation SHOULD
+// reserve ephemeral ports across all local IP addresses", so that subflows can use the
+// same (https://www.rfc-editor.org/rfc/rfc8684#section-3.9.1).
 func (s *Stack) ephemeral(a netip.Addr, remote netip.AddrPort) (uint16, bool) {
 	s.ports++
 	span := uint64(portHigh - portLow + 1)
 	start := s.draw("port", 0, s.ports) % span
 	for i := uint64(0); i < span; i++ {
 		p := uint16(portLow + (start+i)%span)
-		local := netip.AddrPortFrom(a, p)
-		if s.flows[flowKey{local, remote}] == nil && s.listener(local) == nil {
+		if s.portFree(p, remote) && s.listener(netip.AddrPortFrom(a, p)) == nil {
 			return p, true
 		}
 	}
 	return 0, false
+}
+
+// portFree reports whether no address of ours uses the port p to remote.
+func (s *Stack) portFree(p uint16, remote netip.AddrPort) bool {
+	for i := range s.links {
+		for _, pre := range s.links[i].Prefixes {
+			if s.flows[flowKey{netip.AddrPortFrom(pre.Addr(), p), remote}] != nil {
+				return false
+			}
+		}
+	}
+	return true
 }

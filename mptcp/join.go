@@ -69,7 +69,7 @@ func (c *Conn) startJoin(now clock.Instant, a *pm.Action) (*subflow, error) {
 		return nil, ErrAddrInUse
 	}
 	id := a.LocalID
-	local, err := s.pickLocal(a.Local, a.Remote)
+	local, err := s.pickLocal(c.samePort(a.Local, a.Remote), a.Remote)
 	if err == nil && !a.Local.IsValid() {
 		id, err = c.localID(local)
 	}
@@ -92,6 +92,23 @@ func (c *Conn) startJoin(now clock.Instant, a *pm.Action) (*subflow, error) {
 	sf.connect(now, tcp.FastOpen{})
 	s.touch(c)
 	return sf, nil
+}
+
+// samePort gives local, if it has no port, the one of the first subflow: "The local port
+// for such SYNs SHOULD also be the same as the port for the first subflow"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.9.1). Not twice to the same remote
+// address: the peer or a middlebox may still remember the subflow that was there.
+func (c *Conn) samePort(local, remote netip.AddrPort) netip.AddrPort {
+	at := netip.AddrPortFrom(local.Addr(), c.laddr.Port())
+	if local.Port() != 0 || !local.IsValid() || local.Addr() == c.laddr.Addr() || c.stack.flows[flowKey{at, remote}] != nil {
+		return local
+	}
+	for i := range c.ended {
+		if c.ended[i].Local == at && c.ended[i].Remote == remote {
+			return local
+		}
+	}
+	return at
 }
 
 func (c *Conn) nonce() uint32 {

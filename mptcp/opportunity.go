@@ -72,10 +72,10 @@ func (p *plan) worthwhile(best int) bool {
 }
 
 // penalise halves the windows of the paths that carry the head and are slower
-// than best: "To avoid repeatedly penalizing the same flow, only one reduction is
-// applied per subflow round-trip time." The code out of tree says a round-trip time
-// of the fast path, and with it a path of 150 ms beside one of 20 ms goes from a
-// full queue to nothing and back for ever.
+// than best, at most once in a round-trip time of theirs, as the paper describes it.
+// Their code says a round-trip time of the fast path and spares ssthresh in slow
+// start: with that a path of 150 ms beside one of 20 ms goes from a full queue to
+// nothing and back for ever.
 func (c *Conn) penalise(now clock.Instant, best int) {
 	p := &c.plan
 	for i, sf := range p.flows {

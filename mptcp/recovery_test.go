@@ -68,8 +68,8 @@ func TestProactiveAckOnePath(t *testing.T) {
 	}
 }
 
-// FIN-02: "a host MUST NOT close all functioning subflows unless it is safe to do so":
-// no FIN before all data is DATA_ACKed and the DATA_FIN, too; then on all subflows
+// FIN-02: "a host MUST NOT close all functioning subflows unless it is safe to do so"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3): no FIN before all data is DATA_ACKed and the DATA_FIN, too; then on all subflows
 // (FIN-03), in the order DATA_FIN, DATA_ACK, FIN.
 func TestNoFINBeforeDataAck(t *testing.T) {
 	p := newPeer(t, scriptHost)
@@ -109,8 +109,9 @@ func TestNoFINBeforeDataAck(t *testing.T) {
 	}
 }
 
-// FIN-04: "It is considered good practice [...] to send FINs on all subflows, even on
-// those that failed": a subflow whose path is silent gets its FIN.
+// FIN-04: "Both hosts SHOULD send FINs on all subflows, as a courtesy, to allow
+// middleboxes to clean up state even if an individual subflow has failed."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3): also where the path is silent.
 func TestFINOnSilentSubflow(t *testing.T) {
 	w := newWorld(t, 2, twoPaths(Config{}), acceptor(Config{}), 1)
 	p := w.connect(200_000, 200_000, "10.0.1.1:0", "10.0.1.2:80")

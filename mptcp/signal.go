@@ -367,11 +367,19 @@ func (c *Conn) validAddr(a *wire.AddAddr) bool {
 }
 
 // learn remembers an address of the peer; false: its id belongs to another one,
-// which would have to be removed first. What is announced again may be tried again.
+// which would have to be removed first. What is announced again may be tried again, and
+// "If the port number is different, the receiving host SHOULD try to set up a new
+// subflow to this new address/port combination."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
 func (s *signals) learn(id uint8, addr netip.AddrPort) bool {
 	for _, k := range s.known {
-		if k.id == id {
-			return k.addr == addr
+		if k.id == id && k.addr.Addr() != addr.Addr() {
+			return false
+		}
+	}
+	for _, k := range s.known {
+		if k.id == id && k.addr == addr {
+			return true
 		}
 	}
 	if len(s.known) >= 256 {

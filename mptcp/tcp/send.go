@@ -244,8 +244,8 @@ func (c *Conn) noteAppLimited() {
 }
 
 // Penalise halves the congestion window of a path that holds up the connection
-// (Raiciu et al., "How Hard Can It Be?", NSDI 2012, 4.2) "and sets ssthresh to the
-// reduced window size", also in slow start, which would not end otherwise: behind a
+// (Raiciu et al., "How Hard Can It Be?", NSDI 2012, 4.2) and sets ssthresh to what is
+// left, also in slow start, which would not end otherwise: behind a
 // full buffer nothing is lost.
 func (c *Conn) Penalise(now clock.Instant) {
 	f := &c.flow

@@ -208,3 +208,45 @@ func TestOptionsLastCounts(t *testing.T) {
 		t.Errorf("MSS %d, %+v", o.MSS, o.MPTCPRst)
 	}
 }
+
+// JOI-02, JOI-06, DSS-01, ADD-07, ADD-08, RST-03, RST-04: reserved and unassigned bits
+// are sent as 0 and ignored on receipt: "The other bits are currently unassigned; they
+// MUST be set to 0 by a sender and MUST be ignored by the receiver."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1).
+func TestReservedBits(t *testing.T) {
+	masks := map[byte][2]byte{ // by subtype, of the octets with subtype and flags
+		subJoin: {0x0e, 0}, subDSS: {0x0f, 0xe0}, subAddAddr: {0x0e, 0}, subRemoveAddr: {0x0f, 0}, subPrio: {0x0e, 0},
+		subFail: {0x0f, 0xff}, subFastClose: {0x0f, 0xff}, subRst: {0x0e, 0},
+	}
+	seen := make(map[byte]bool)
+	for _, c := range optionCases {
+		b := unhex(t, c.wire)
+		if len(b) < 4 || b[0] != kindMPTCP || int(b[1]) < len(b)-3 { // one MPTCP option, and its padding
+			continue
+		}
+		m, ok := masks[b[2]>>4]
+		if b[2]>>4 == subJoin && b[1] == 24 {
+			m = [2]byte{0x0f, 0xff}
+		}
+		if b[1] == 3 { // no second octet of flags
+			m[1] = 0
+		}
+		if !ok {
+			continue
+		}
+		seen[b[2]>>4] = true
+		if b[2]&m[0] != 0 || b[3]&m[1] != 0 {
+			t.Errorf("%s: reserved bits are sent: %x", c.name, b)
+		}
+		b[2] |= m[0]
+		b[3] |= m[1]
+		var o Options
+		ParseOptions(b, &o)
+		if o != c.o {
+			t.Errorf("%s with reserved bits set: %+v", c.name, o)
+		}
+	}
+	if len(seen) != len(masks) {
+		t.Errorf("subtypes %v", seen)
+	}
+}
