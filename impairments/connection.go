@@ -3,6 +3,7 @@ package impairments
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mptcplab/mptcp/clock"
@@ -276,23 +277,21 @@ func (x *translation) payload(b []byte, seq wire.Seq, p []byte) []byte {
 	return append(b, p[pos.Sub(seq):]...)
 }
 
-// add remembers a change of bytes that did not pass yet; of others it reports
-// whether they are changed in that place already.
-func (x *translation) add(c change, passed bool) bool {
+// has reports whether bytes are changed at that place.
+func (x *translation) has(at wire.Seq) bool {
+	return slices.ContainsFunc(x.edits, func(c change) bool { return c.at == at })
+}
+
+// add remembers a change, unless those bytes are changed already.
+func (x *translation) add(c change) {
 	i := len(x.edits)
 	for i > 0 && c.at.LessEq(x.edits[i-1].at) {
 		i--
 	}
-	if i < len(x.edits) && x.edits[i].at == c.at {
-		return true // a retransmission
+	if i > 0 && c.at.Less(x.edits[i-1].end()) || i < len(x.edits) && (x.edits[i].at.Less(c.end()) || x.edits[i].at == c.at) {
+		return
 	}
-	if passed || i > 0 && c.at.Less(x.edits[i-1].end()) || i < len(x.edits) && x.edits[i].at.Less(c.end()) {
-		return false
-	}
-	x.edits = append(x.edits, change{})
-	copy(x.edits[i+1:], x.edits[i:])
-	x.edits[i] = c
-	return true
+	x.edits = slices.Insert(x.edits, i, c)
 }
 
 // acknowledged forgets changes that the receiver has.

@@ -22,6 +22,7 @@ type Middlebox struct {
 	hits     []uint64
 	off      bool
 	header   int // bytes before the IP header
+	mtu      int // of the link; 0: none
 	seed     stream
 	needs    bool // connections
 	store    store
@@ -44,10 +45,10 @@ type ruleState struct {
 var _ machine.Machine = (*Middlebox)(nil)
 
 // NewMiddlebox returns a middlebox with these rules. header is the length of what
-// stands before the IP header: 0, or Overhead for Ethernet frames. What it draws
-// comes from seed and name alone.
-func NewMiddlebox(seed uint64, name string, rules []Rule, header int) *Middlebox {
-	m := &Middlebox{header: header, seed: newStream(seed, name+"/isn")}
+// stands before the IP header: 0, or Overhead for Ethernet frames. mtu is the link's,
+// which coalescing respects; 0: none. What it draws comes from seed and name alone.
+func NewMiddlebox(seed uint64, name string, rules []Rule, header, mtu int) *Middlebox {
+	m := &Middlebox{header: header, mtu: mtu, seed: newStream(seed, name+"/isn")}
 	m.SetRules(rules)
 	return m
 }
@@ -148,7 +149,7 @@ func (m *Middlebox) matches(i int, v *view) bool {
 	if !v.ip || !r.Direction.covers(v.dir) || !v.from(c) || c.tcp() && !v.matches(c, i) {
 		return false
 	}
-	if (r.Do >= Split || r.Do <= Nop || r.Do == Reset) && !v.tcp {
+	if (r.Do >= Split || r.Do <= Nop || r.Do == Reset) && !v.tcp || r.Do == RewriteData && !r.changes(v) {
 		return false
 	}
 	if c.First == 0 {
@@ -182,7 +183,7 @@ func (m *Middlebox) apply(now clock.Instant, i int, v *view) (gone bool) {
 	case Coalesce:
 		gone, hit = m.coalesce(now, i, v)
 	case RewriteData:
-		hit = m.edit(r, v)
+		m.edit(r, v)
 	case Acknowledge:
 		gone, hit = m.acknowledge(now, i, v)
 	}

@@ -109,6 +109,7 @@ func (m *Middlebox) join(h *held, r *ruleState, v *view) bool {
 	first := &m.flush
 	first.set(h.b, v.link, v.dir, true)
 	if first.seg.Seq.Add(len(first.seg.Payload)) != v.seg.Seq || len(first.seg.Payload)+len(v.seg.Payload) > r.Size ||
+		m.mtu > 0 && len(v.packet())+len(first.seg.Payload) > m.mtu ||
 		(first.seg.Flags^v.seg.Flags)&^wire.PSH != 0 {
 		return false
 	}
@@ -156,8 +157,10 @@ type segment struct {
 	b    []byte
 }
 
-// The times in which a proxy repeats what the receiver does not acknowledge.
+// proxyRoom is how many segments a proxy owes at most; what comes beside them the
+// receiver acknowledges. The times are those after which it repeats them.
 const (
+	proxyRoom = 16
 	proxyWait = 300 * time.Millisecond
 	proxyMax  = 3 * time.Second
 )
@@ -179,13 +182,17 @@ func (m *Middlebox) acknowledge(now clock.Instant, i int, v *view) (gone, hit bo
 		return false, false
 	}
 	end := s.Seq.Add(len(s.Payload))
-	if t.nxt != s.Seq && t.nxt.Less(end) {
-		return false, false // behind a hole: the receiver may ask for it
+	upto := back.ack // all before it the receiver has, or we owe
+	if n := len(t.proxy.owed); n > 0 {
+		upto = t.proxy.owed[n-1].end
 	}
-	again := end.LessEq(t.nxt)
+	again := end.LessEq(upto) && len(t.proxy.owed) > 0
+	if !again && (upto != s.Seq || len(t.proxy.owed) == proxyRoom) {
+		return false, false // behind a hole, or too much: that is the receiver's to answer
+	}
 	r := wire.Segment{Src: s.Dst, Dst: s.Src, TTL: 64, Seq: v.rawAck, Ack: end, Flags: wire.ACK}
 	if again {
-		r.Ack = t.nxt
+		r.Ack = upto
 	}
 	r.Window = uint16(min(65535, max(0, back.ack.Add(back.window).Sub(r.Ack))>>back.wscale))
 	if s.Options.Has&wire.HasTimestamps != 0 && back.stamps {
@@ -205,16 +212,18 @@ func (m *Middlebox) acknowledge(now clock.Instant, i int, v *view) (gone, hit bo
 	return false, true
 }
 
-// repeat sends the oldest segment that the receiver does not acknowledge once more.
+// repeat sends what the receiver does not acknowledge once more.
 func (m *Middlebox) repeat(now clock.Instant, f *flow, dir int) {
 	p := &f.dir[dir].proxy
 	p.wait = min(2*p.wait, proxyMax)
 	p.again = now.Add(p.wait)
-	first := &p.owed[0]
-	r := &m.rules[first.rule]
-	r.buf = append(r.buf[:0], first.b...)
-	v := &r.view
-	v.set(r.buf, m.header, dir, true)
-	v.flow, v.dirty = f, true
-	m.rule(now, first.rule+1, v)
+	for i := range p.owed {
+		s := &p.owed[i]
+		r := &m.rules[s.rule]
+		r.buf = append(r.buf[:0], s.b...)
+		v := &r.view
+		v.set(r.buf, m.header, dir, true)
+		v.flow, v.dirty = f, true
+		m.rule(now, s.rule+1, v)
+	}
 }

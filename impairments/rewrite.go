@@ -6,20 +6,31 @@ import (
 	"mptcplab/mptcp/wire"
 )
 
+// changes reports whether a rewriting rule finds something to change in the packet: a
+// SYN, or bytes that did not pass unchanged.
+func (r *ruleState) changes(v *view) bool {
+	t, e := &v.flow.dir[v.dir], &r.Rewrite
+	if v.seg.Flags&wire.SYN != 0 {
+		return e.ISN
+	}
+	if e.Empty() || e.At >= len(v.seg.Payload) {
+		return false
+	}
+	at := v.seg.Seq.Add(e.At)
+	return !t.known || !at.Less(t.top) || t.translation.has(at)
+}
+
 // edit notes what a rewriting rule changes in the packet; translate does it.
-func (m *Middlebox) edit(r *ruleState, v *view) (hit bool) {
+func (m *Middlebox) edit(r *ruleState, v *view) {
 	x := &v.flow.dir[v.dir].translation
 	if r.Rewrite.ISN && v.seg.Flags&wire.SYN != 0 {
 		if t := &v.flow.dir[v.dir]; !t.known || t.isn != v.seg.Seq || x.base == 0 {
 			m.rewrites++
 			x.base = wire.Seq(m.seed.draw(m.rewrites)>>32) | 1
 		}
-		hit = true
+		return
 	}
 	e, p := &r.Rewrite, v.seg.Payload
-	if e.Empty() || e.At >= len(p) || v.seg.Flags&wire.SYN != 0 {
-		return hit
-	}
 	c := change{at: v.seg.Seq.Add(e.At), remove: min(e.Invert+e.Remove, len(p)-e.At)}
 	if c.remove == len(p) && e.Insert == "" && e.Invert < len(p) {
 		c.remove-- // nobody would acknowledge an empty segment
@@ -28,8 +39,7 @@ func (m *Middlebox) edit(r *ruleState, v *view) (hit bool) {
 		c.insert = append(c.insert, ^b)
 	}
 	c.insert = append(c.insert, e.Insert...)
-	t := &v.flow.dir[v.dir]
-	return x.add(c, t.known && c.at.Less(t.top)) || hit
+	x.add(c)
 }
 
 // translate gives a packet the numbers and the payload that its receiver is to see,

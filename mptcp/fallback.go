@@ -59,7 +59,7 @@ func (r reason) count(c *Counters) {
 		c.MPTcpExtMPCapableSYNTXDisabled++
 	case reasonNoDSS:
 		c.MPTcpExtMPCapableDataFallback++
-	case reasonNoDataACK, reasonDataWithoutMapping, reasonInfiniteMapping, reasonMPFail:
+	case reasonNoDataACK, reasonDataWithoutMapping, reasonInfiniteMapping: // of MP_FAIL InfiniteMapTx tells
 		c.MPTcpExtDssFallback++
 	}
 }
@@ -82,7 +82,9 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 		if sf.tcp == nil || sf.over {
 			continue
 		}
-		sf.tcp.ReserveOptions(0)
+		if sf.tcp.ReserveOptions(0); sf.tx.announceInfinite {
+			sf.tcp.ReserveOptions(infiniteLen) // until it has arrived
+		}
 		if early {
 			sf.tx.infinite(1, 0)
 			sf.rx.infinite(1, 0)
@@ -190,7 +192,7 @@ func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
 	c.stack.counters.MPTcpExtDataCsumErr++
 	sf.failDSN = c.rcvBase.Add(int(off))
 	if c.mayFall() {
-		sf.rx.failed = true
+		sf.rx.failed, sf.rx.failedAt = true, sf.rx.nxt
 		sf.fail.want()
 		c.again = true
 		return

@@ -146,9 +146,12 @@ func (sf *subflow) Plan(ssn wire.Seq, limit int) (n, optLen int, push bool) {
 	if !t.streaming || p < t.infSSN || p >= t.nxt {
 		return 0, 0, false
 	}
+	if t.announceInfinite && p == t.infSSN {
+		optLen = infiniteLen
+	}
 	n = int(t.nxt - p)
 	end := t.infOff + (p - t.infSSN) + uint64(min(n, limit))
-	return min(n, limit), 0, end == sf.conn.send.pushAt
+	return min(n, limit), optLen, end == sf.conn.send.pushAt
 }
 
 // Fill implements tcp.Upper.
@@ -179,6 +182,10 @@ func (sf *subflow) Acked(now clock.Instant, una wire.Seq) {
 		return
 	}
 	t.una = p
+	if t.announceInfinite && p > t.infSSN {
+		t.announceInfinite = false
+		sf.tcp.ReserveOptions(0)
+	}
 	sf.progress(now)
 	for {
 		m, ok := t.maps.front()

@@ -13,6 +13,7 @@ const (
 	dssAckLen   = 12
 	capableData = 24
 
+	infiniteLen   = 20 // DSS with an infinite mapping alone
 	capableLen    = 4  // MP_CAPABLE on a SYN
 	capableAnswer = 12 // and on a SYN/ACK
 )
@@ -316,6 +317,18 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 	}
 	if !d.HasMap || d.DataLen == 0 && len(s.Payload) == 0 {
 		return nil // an infinite mapping comes with its first data, and Linux looks for it there
+	}
+	if r := &sf.rx; r.failed {
+		if d.DataLen != 0 {
+			return nil // of bytes that are discarded
+		}
+		// "The sender no longer knows what subflow-level sequence number the receiver is
+		// genuinely operating at (the middlebox will be faking ACKs in return)"
+		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7): a number behind the failure
+		// means the segment itself.
+		if r.pos(d.SSN.Add(int(r.synData))) > r.failedAt {
+			d.SSN = (s.Seq - sf.tcp.IRS()).Add(-int(r.synData))
+		}
 	}
 	if !sf.covers(d, s) {
 		c.stack.counters.MPTcpExtDSSNoMatchTCP++

@@ -24,6 +24,7 @@ type receiveSide struct {
 	infOff    uint64
 	synData   uint64 // bytes taken from the SYN: no mapping counts them
 	failed    bool   // MP_FAIL was sent: everything is dropped until the infinite mapping
+	failedAt  uint64 // where the mapping begins whose sum was wrong
 }
 
 func (r *receiveSide) init() {

@@ -45,7 +45,7 @@ func (t *Topology) NewLink(l *Link, seed uint64, impair [2]impairments.Config, f
 	var boxes []Box
 	var at [2][]*impairments.Middlebox
 	put := func(end int, name string, flip bool, rules []impairments.Rule) {
-		m := impairments.NewMiddlebox(seed, l.Name+"/"+name, flipped(rules, flip), header)
+		m := impairments.NewMiddlebox(seed, l.Name+"/"+name, flipped(rules, flip), header, l.MTU)
 		at[end] = append(at[end], m)
 		boxes = append(boxes, Box{name, flip, m})
 	}

@@ -1,0 +1,63 @@
+package mptcp
+
+import (
+	"testing"
+	"time"
+
+	"mptcplab/mptcp/wire"
+)
+
+// A middlebox that adds bytes moves all numbers behind them. The infinite mapping that
+// answers MP_FAIL then names numbers that the receiver does not know: it means the
+// segment that carries it.
+//
+// "The sender no longer knows what subflow-level sequence number the receiver is
+// genuinely operating at (the middlebox will be faking ACKs in return)"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+func TestInfiniteMappingBehindInsertedBytes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256 | wire.CapChecksum)
+	x.putAt(0, withChecksum(mapped(key, 0, 0, 0, 3), "abc"), "abc")
+	x.putAt(3, withChecksum(mapped(key, 0, 3, 3, 3), "def"), "dXX")
+	x.putAt(6, withChecksum(mapped(key, 0, 3, 3, 3), "def"), "Xef") // three bytes more than the peer sent
+	x.putAt(9, withChecksum(mapped(key, 0, 6, 6, 3), "ghi"), "ghi")
+	if got := p.read(c); got != "abc" {
+		t.Fatalf("read %q", got)
+	}
+	inf := mapped(key, 0, 3, 9, 0)
+	inf.DSS.HasChecksum = true
+	x.putAt(12, inf, "def")
+	x.putAt(15, wire.Options{}, "ghi")
+	if got := p.read(c); got != "defghi" {
+		t.Fatalf("read %q", got)
+	}
+	p.expectCounters(map[string]uint64{"DataCsumErr": 1, "MPFailTx": 1, "InfiniteMapRx": 1, "DssFallback": 1, "DSSNoMatchTCP": 0})
+}
+
+// A full segment leaves room for the infinite mapping that it carries; those behind it
+// are full without.
+func TestInfiniteMappingFitsTheMTU(t *testing.T) {
+	w := newWorld(t, 1, HostConfig{Default: Config{ChecksumEnabled: true}}, HostConfig{Default: Config{ChecksumEnabled: true}}, 5)
+	longest, broken, full := 0, 0, 0
+	w.pipes[0].filter = func(s *wire.Segment) bool {
+		if n := len(s.Payload); n > 0 {
+			if broken++; broken == 20 {
+				s.Payload[n/2] ^= 1
+			}
+			full = max(full, n)
+			longest = max(longest, len(wire.AppendPacket(nil, s)))
+		}
+		return true
+	}
+	p := w.connect(500_000, 0, "", "10.0.1.2:80")
+	p.finish(20 * time.Second)
+	if longest != defaultMTU {
+		t.Errorf("the longest packet has %d bytes, want %d", longest, defaultMTU)
+	}
+	if n := w.hosts[0].counters.MPTcpExtInfiniteMapTx; n != 1 {
+		t.Errorf("%d infinite mappings, want 1", n)
+	}
+	if full != defaultMTU-52 {
+		t.Errorf("segments behind it have %d bytes, want %d", full, defaultMTU-52)
+	}
+}
