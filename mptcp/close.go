@@ -231,9 +231,6 @@ func (c *Conn) fail(now clock.Instant, err error, text string) {
 // conclude ends the connection for everybody but its subflows' TIME-WAIT.
 func (c *Conn) conclude(now clock.Instant, text string) {
 	c.done = true
-	if c.listener != nil && !c.established {
-		c.listener.half--
-	}
 	for _, sf := range c.subflows {
 		if sf != c.fastWait.path {
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
@@ -310,21 +307,10 @@ func (c *Conn) lastSubflowEnded(now clock.Instant, sf *subflow) {
 	}
 }
 
-// release drops a subflow at once, whatever its TCP still wants.
-func (sf *subflow) release(reason string) {
-	sf.end(reason)
-	sf.gone = true
-	sf.conn.again = true
-	delete(sf.conn.stack.flows, flowKey{sf.local, sf.remote})
-}
-
 // forget drops the last trace of a subflow.
 func (sf *subflow) forget() {
 	c := sf.conn
-	k := flowKey{sf.local, sf.remote}
-	if c.stack.flows[k] == sf {
-		delete(c.stack.flows, k)
-	}
+	c.stack.unbind(flowKey{sf.local, sf.remote}, sf)
 	for i := range sf.tx.maps.all() {
 		if b := sf.tx.maps.all()[i].own; b != nil {
 			c.send.recycle(b)

@@ -26,12 +26,12 @@ const (
 // Conn is one connection: MPTCP, or plain TCP by configuration or fallback.
 // Nothing blocks; Stack.NextEvent tells when to try again.
 type Conn struct {
+	timer
 	stack    *Stack
 	cfg      Config // no zero value means a default any more
 	src      source
 	listener *Listener // who has not accepted it yet
 	early    *Listener // who opened it by its SYN (Fast Open), until the third ACK
-	ordinal  uint32
 	server   bool
 	v4only   bool // an IPv4 socket: no IPv6 subflow
 	laddr    netip.AddrPort
@@ -73,8 +73,6 @@ type Conn struct {
 	rtxTries uint
 	closeAt  clock.Instant // no subflow is left: the end
 
-	due    clock.Instant // in the stack's heap
-	heapAt int
 	queued bool // in the stack's line for Output
 	phase  phase
 	turn   int // subflow whose turn it is in this phase
@@ -119,11 +117,11 @@ func (s *Stack) dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort
 	if err != nil {
 		return nil, err
 	}
-	c := s.newConn(now, conf, laddr, raddr)
+	c := s.newConn(s.newOrdinal(), conf, laddr, raddr)
 	c.v4only = v4only
 	if !conf.PlainTCP {
 		if c.speech = offered; c.mayOffer(now) {
-			s.newKey(c)
+			c.setKey(s.freshKey(c.ordinal))
 		}
 	}
 	c.newSubflow(laddr, raddr)
@@ -171,13 +169,16 @@ func (s *Stack) pickLocal(laddr, raddr netip.AddrPort) (netip.AddrPort, error) {
 	return laddr, nil
 }
 
-// newConn makes a connection without subflows.
-func (s *Stack) newConn(now clock.Instant, cfg Config, laddr, raddr netip.AddrPort) *Conn {
+// newOrdinal numbers a connection that begins.
+func (s *Stack) newOrdinal() uint32 {
 	s.ordinal++
-	c := &Conn{
-		stack: s, cfg: cfg, ordinal: s.ordinal, laddr: laddr, raddr: raddr,
-		rtxAt: clock.Never, closeAt: clock.Never, due: clock.Never,
-	}
+	return s.ordinal
+}
+
+// newConn makes a connection without subflows.
+func (s *Stack) newConn(ordinal uint32, cfg Config, laddr, raddr netip.AddrPort) *Conn {
+	c := &Conn{stack: s, cfg: cfg, laddr: laddr, raddr: raddr, rtxAt: clock.Never, closeAt: clock.Never}
+	c.timer = timer{due: clock.Never, ordinal: ordinal, owner: c}
 	c.src.ready.Conn = c
 	c.family, _ = cc.Lookup(cfg.TCP.CongestionControl)
 	c.sched, _ = sched.Lookup(cfg.Scheduler)

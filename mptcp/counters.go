@@ -81,6 +81,14 @@ type Counters struct {
 	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
 	MPTcpExtBlackhole               uint64 // times MPTCP was stopped for a while
 	MPTcpExtWinProbe                uint64 // probes of the connection's window
+	TcpExtListenOverflows           uint64 // SYNs and third ACKs that found the backlog full
+	TcpExtListenDrops               uint64 // SYNs and third ACKs dropped by a listener
+	TcpExtTCPReqQFullDoCookies      uint64 // SYNs answered with a cookie
+	TcpExtTCPReqQFullDrop           uint64 // SYNs beyond the queue of half-open connections
+	TcpExtSyncookiesSent            uint64
+	TcpExtSyncookiesRecv            uint64 // cookies that came back
+	TcpExtSyncookiesFailed          uint64 // and were none of ours
+	TcpExtEmbryonicRsts             uint64 // half-open connections reset by the peer
 	TcpExtTCPFastOpenActive         uint64 // connections whose data in the SYN was taken
 	TcpExtTCPFastOpenActiveFail     uint64 // and was not
 	TcpExtTCPFastOpenPassive        uint64 // connections that a SYN opened
@@ -169,6 +177,14 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtFallbackFailed", c.MPTcpExtFallbackFailed)
 	f("MPTcpExtMPCurrEstab", c.MPTcpExtMPCurrEstab)
 	f("MPTcpExtBlackhole", c.MPTcpExtBlackhole)
+	f("TcpExtListenOverflows", c.TcpExtListenOverflows)
+	f("TcpExtListenDrops", c.TcpExtListenDrops)
+	f("TcpExtTCPReqQFullDoCookies", c.TcpExtTCPReqQFullDoCookies)
+	f("TcpExtTCPReqQFullDrop", c.TcpExtTCPReqQFullDrop)
+	f("TcpExtSyncookiesSent", c.TcpExtSyncookiesSent)
+	f("TcpExtSyncookiesRecv", c.TcpExtSyncookiesRecv)
+	f("TcpExtSyncookiesFailed", c.TcpExtSyncookiesFailed)
+	f("TcpExtEmbryonicRsts", c.TcpExtEmbryonicRsts)
 	f("TcpExtTCPFastOpenActive", c.TcpExtTCPFastOpenActive)
 	f("TcpExtTCPFastOpenActiveFail", c.TcpExtTCPFastOpenActiveFail)
 	f("TcpExtTCPFastOpenPassive", c.TcpExtTCPFastOpenPassive)

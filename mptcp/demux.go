@@ -20,14 +20,17 @@ func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
 		s.drop(now, "not our address")
 		return
 	}
-	if sf := s.flows[flowKey{seg.Dst, seg.Src}]; sf != nil && !s.reuse(sf, seg) {
-		sf.segment(now, seg)
-		s.touch(sf.conn)
+	h := s.flows[flowKey{seg.Dst, seg.Src}]
+	if h != nil && h.input(s, now, seg) {
 		return
 	}
 	switch {
 	case seg.Flags&(wire.SYN|wire.ACK|wire.RST|wire.FIN) == wire.SYN:
-		s.inputSYN(now, seg)
+		iss := s.iss(now, seg.Dst, seg.Src)
+		if w, ok := h.(*timeWait); ok {
+			iss = w.tcp.NextISS()
+		}
+		s.inputSYN(now, seg, iss)
 	case seg.Flags&wire.RST != 0:
 	case seg.Flags&wire.ACK == 0 && s.listener(seg.Dst) != nil:
 		// "Any other control or data-bearing segment (not containing SYN) must have an
@@ -35,22 +38,84 @@ func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
 		// step" (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2).
 		s.drop(now, "no flags for a listener")
 	default:
-		s.reset(seg, nil)
+		if l := s.listener(seg.Dst); l == nil || !l.inputCookie(now, seg) {
+			s.reset(seg, nil)
+		}
 	}
 }
 
-// reuse reports whether a SYN may take the place of a connection in TIME-WAIT: its
-// sequence number is larger than what that one has received (RFC 9293, 3.6.1).
-func (s *Stack) reuse(sf *subflow, seg *wire.Segment) bool {
-	if sf.tcp.State() != tcp.StateTimeWait || seg.Flags&(wire.SYN|wire.ACK|wire.RST) != wire.SYN {
-		return false
-	}
-	if !sf.tcp.IRS().Add(int(sf.tcp.RcvNxt())).Less(seg.Seq) {
-		return false
-	}
-	sf.release("time-wait reused")
+// holder is who has a 4-tuple: a subflow, or what is kept before there is one and after.
+type holder interface {
+	// input takes a segment; false: the holder has gone, and the segment is for a new one.
+	input(s *Stack, now clock.Instant, seg *wire.Segment) bool
+}
+
+func (sf *subflow) input(s *Stack, now clock.Instant, seg *wire.Segment) bool {
+	sf.segment(now, seg)
 	s.touch(sf.conn)
 	return true
+}
+
+// TCPState returns the state of the TCP connection between local and remote, also where
+// only a record of it is kept; false: there is none.
+func (s *Stack) TCPState(local, remote netip.AddrPort) (tcp.State, bool) {
+	switch h := s.flows[flowKey{local, remote}].(type) {
+	case *subflow:
+		return h.tcp.State(), true
+	case *request:
+		return tcp.StateSYNReceived, true
+	case *timeWait:
+		return h.tcp.State(), true
+	}
+	return tcp.StateClosed, false
+}
+
+// bind gives a 4-tuple to h.
+func (s *Stack) bind(k flowKey, h holder) {
+	s.flows[k] = h
+	s.mostFlows = max(s.mostFlows, len(s.flows))
+}
+
+// unbind takes it from h, if h has it.
+func (s *Stack) unbind(k flowKey, h holder) {
+	if s.flows[k] != h {
+		return
+	}
+	delete(s.flows, k)
+	if s.mostFlows > keepMax && len(s.flows) < s.mostFlows/8 {
+		s.rebuildTables()
+	}
+}
+
+// rebuildTables makes the tables of flows and tokens anew, for maps never become smaller.
+func (s *Stack) rebuildTables() {
+	flows := make(map[flowKey]holder, len(s.flows))
+	tokens := make(map[uint32]*Conn, len(s.tokens))
+	take := func(k flowKey, h holder) {
+		if s.flows[k] == h {
+			flows[k] = h
+		}
+	}
+	for _, c := range s.conns {
+		if c.token != 0 && s.tokens[c.token] == c {
+			tokens[c.token] = c
+		}
+		for _, sf := range c.subflows {
+			take(flowKey{sf.local, sf.remote}, sf)
+		}
+	}
+	for _, t := range s.timers.timers {
+		switch o := t.owner.(type) {
+		case *request:
+			take(flowKey{o.local, o.remote}, o)
+			if o.offer.token != 0 {
+				tokens[o.offer.token] = s.tokens[o.offer.token]
+			}
+		case *timeWait:
+			take(flowKey{o.local, o.remote}, o)
+		}
+	}
+	s.flows, s.tokens, s.mostFlows = flows, tokens, len(flows)
 }
 
 // inputSYN opens a connection or a subflow.
@@ -58,9 +123,9 @@ func (s *Stack) reuse(sf *subflow, seg *wire.Segment) bool {
 // "Demultiplexing subflow SYNs MUST be done using the token; this is unlike
 // traditional TCP, where the destination port is used for demultiplexing SYN
 // packets." (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
-func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment) {
+func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment, iss wire.Seq) {
 	if seg.Options.Has&wire.HasMPJoin != 0 && seg.Options.MPJoin.Form == wire.JoinSYN {
-		s.inputJoin(now, seg)
+		s.inputJoin(now, seg, iss)
 		return
 	}
 	l := s.listener(seg.Dst)
@@ -77,7 +142,7 @@ func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment) {
 		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
 		return
 	}
-	l.open(now, seg)
+	l.open(now, seg, iss)
 }
 
 // reset answers a segment that nobody wants with RST; why, if not nil, goes along
@@ -106,7 +171,7 @@ func (s *Stack) inputICMP(now clock.Instant, data []byte) {
 	if !s.icmp.HasQuote || s.icmp.QuoteProto != wire.ProtoTCP {
 		return
 	}
-	if sf := s.flows[flowKey{s.icmp.QuoteSrc, s.icmp.QuoteDst}]; sf != nil {
+	if sf, ok := s.flows[flowKey{s.icmp.QuoteSrc, s.icmp.QuoteDst}].(*subflow); ok {
 		sf.tcp.ICMP(now, &s.icmp)
 		s.touch(sf.conn)
 	}

@@ -116,7 +116,7 @@ type SubflowDiag struct {
 func (s *Stack) Diag(now clock.Instant) []SockDiag {
 	var all []SockDiag
 	for _, l := range s.listening {
-		d := SockDiag{State: "LISTEN", RecvQ: l.backlog.len(), SendQ: maxBacklog, Local: l.addr, Proto: proto(&l.cfg)}
+		d := SockDiag{State: "LISTEN", RecvQ: l.backlog.len(), SendQ: l.backlogMax(), Local: l.addr, Proto: proto(&l.cfg)}
 		all = append(all, d)
 	}
 	for _, c := range s.conns {

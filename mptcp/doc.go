@@ -55,7 +55,9 @@
 //
 // # Files
 //
-// stack, demux, route, listen, ready, timer: the host. conn, handshake, join,
+// stack, demux, route, ready, timer, sysctl: the host. listen, request, syncookie: what
+// begins. timewait: what has ended. fastopen, destination, blackhole: what is known of
+// peers before they answer. conn, handshake, join,
 // close, fastclose, fallback, signal, endpoint: the life of a connection. subflow, options,
 // output: between TCP and connection. send, schedule, reinject, mapping: the
 // sender. reassembly, window: the receiver. counters, info, diag, ss: what is shown.

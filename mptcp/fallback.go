@@ -21,6 +21,7 @@ const (
 	reasonCapableRefused
 	reasonSYNUnanswered
 	reasonBlackhole
+	reasonNoToken
 	reasonPlainSocket
 	reasonNoDSS
 	reasonNoDataACK
@@ -36,6 +37,7 @@ var reasonText = [...]string{
 	reasonCapableRefused:     "MP_CAPABLE with version, flags or key that do not fit",
 	reasonSYNUnanswered:      "no answer to SYN with MP_CAPABLE",
 	reasonBlackhole:          "MPTCP was blocked here a while ago",
+	reasonNoToken:            "no key whose token is free",
 	reasonPlainSocket:        "TCP socket at this end",
 	reasonNoDSS:              "no DSS in first segment from peer",
 	reasonNoDataACK:          "no DSS in acknowledgment of data",

@@ -10,32 +10,65 @@ import (
 // version is the version of MPTCP that the stack speaks, and the only one.
 const version = 1
 
-// negotiateSYN judges the SYN of a new passive connection.
-func (c *Conn) negotiateSYN(seg *wire.Segment) {
-	s := c.stack
-	has := seg.Options.Has&wire.HasMPCapable != 0
-	if c.cfg.PlainTCP {
-		if has {
-			c.fallbackReason = reasonPlainSocket.String()
-		}
-		return
-	}
-	c.speech = offered
-	if !has {
-		c.fall(s.now, reasonNoCapableInSYN)
-		return
-	}
+// offer is what a SYN and its listener have come to about MPTCP.
+type offer struct {
+	capable  bool   // MP_CAPABLE is answered, with our key
+	why      reason // if it is not
+	plain    bool   // the listener is a TCP socket
+	checksum bool
+	denyJoin bool // the peer set flag C
+	key      uint64
+	token    uint32
+}
+
+// judge judges the SYN of a new passive connection. draw makes the key; token 0: there is
+// none.
+func (l *Listener) judge(now clock.Instant, seg *wire.Segment, draw func() (key uint64, token uint32)) (f offer) {
+	n := &l.stack.counters
 	o := &seg.Options.MPCapable
-	if !acceptable(o) || o.NumKeys != 0 {
-		c.fall(s.now, reasonCapableRefused) // the kernel's parser does not count it either
-		return
+	has := seg.Options.Has&wire.HasMPCapable != 0
+	switch {
+	case l.cfg.PlainTCP:
+		f.plain, f.why = true, reasonNoCapableInSYN
+		if has {
+			f.why = reasonPlainSocket
+		}
+		return f
+	case !has:
+		f.why = reasonNoCapableInSYN
+		return f
+	case !acceptable(o) || o.NumKeys != 0:
+		f.why = reasonCapableRefused // the kernel's parser does not count it either
+		return f
 	}
-	s.counters.MPTcpExtMPCapableSYNRX++
+	n.MPTcpExtMPCapableSYNRX++
 	// "if either host requires the use of checksums, checksums MUST be used"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
-	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
-	c.denyJoin = o.Flags&wire.CapNoJoin != 0
-	s.newKey(c)
+	f.checksum = l.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
+	f.denyJoin = o.Flags&wire.CapNoJoin != 0
+	f.key, f.token = draw()
+	if f.capable = f.token != 0; !f.capable {
+		n.MPTcpExtMPFallbackTokenInit++
+		f.why = reasonNoToken
+	}
+	return f
+}
+
+// accept begins a passive connection with what was judged.
+func (c *Conn) accept(now clock.Instant, f *offer) {
+	switch {
+	case f.plain:
+		if f.why == reasonPlainSocket {
+			c.fallbackReason = f.why.String()
+		}
+	case !f.capable:
+		c.speech = offered
+		c.fall(now, f.why)
+	default:
+		c.speech = offered
+		c.checksum, c.denyJoin = f.checksum, f.denyJoin
+		c.setKey(f.key, f.token)
+	}
 }
 
 // acceptable checks version and flags of MP_CAPABLE.
@@ -53,12 +86,12 @@ func acceptable(o *wire.MPCapable) bool {
 const neverFallBack = 128
 
 // capableFlags are ours: B is 0, H alone names the algorithm.
-func (c *Conn) capableFlags() wire.CapableFlags {
+func capableFlags(cfg *Config, checksum bool) wire.CapableFlags {
 	f := wire.CapSHA256
-	if c.checksum || c.cfg.ChecksumEnabled {
+	if checksum || cfg.ChecksumEnabled {
 		f |= wire.CapChecksum
 	}
-	if c.cfg.DenyJoinInitial {
+	if cfg.DenyJoinInitial {
 		f |= wire.CapNoJoin
 	}
 	return f
@@ -80,10 +113,10 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 			c.stack.counters.MPTcpExtMPCapableSYNTX++
 		}
 		o.Has |= wire.HasMPCapable
-		o.MPCapable = wire.MPCapable{Version: version, Flags: c.capableFlags()}
+		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(&c.cfg, c.checksum)}
 	case c.speech == offered || c.speech == multipath:
 		o.Has |= wire.HasMPCapable
-		o.MPCapable = wire.MPCapable{Version: version, Flags: c.capableFlags(), NumKeys: 1, SenderKey: c.localKey}
+		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(&c.cfg, c.checksum), NumKeys: 1, SenderKey: c.localKey}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // "If the token is unknown or the host wants to refuse subflow establishment
 // [...], the receiver will send back a reset (RST) signal, analogous to an
 // unknown port in TCP" (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
-func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
+func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment, iss wire.Seq) {
 	o := &seg.Options.MPJoin
 	s.counters.MPTcpExtMPJoinSynRx++
 	if o.Backup {
@@ -44,16 +44,31 @@ func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment) {
 		}
 		s.counters.MPTcpExtMPJoinPortSynRx++
 	}
-	sf := c.newSubflow(seg.Dst, seg.Src)
-	sf.localID = id
-	sf.remoteID = o.AddrID
-	sf.backup = s.pm.Backup(c.token, seg.Dst)
-	sf.peerBackup = o.Backup
-	sf.remoteNonce = o.Nonce
-	sf.localNonce = c.nonce()
-	sf.accept(now, seg, tcp.FastOpen{})
-	s.touch(c)
+	j := &joinRequest{conn: c, localID: id, remoteID: o.AddrID, backup: s.pm.Backup(c.token, seg.Dst),
+		peerBackup: o.Backup, remoteNonce: o.Nonce, localNonce: c.nonce()}
+	r := &request{join: j, local: seg.Dst, remote: seg.Src, syn: recordSYN(seg), iss: iss}
+	r.ordinal = c.ordinal
+	s.boundJoins(r)
+	s.begin(now, r, tcp.FastOpen{})
 }
+
+// boundJoins makes room for one more join among those whose third ACK has not come: the
+// oldest goes. They are the state that SYN cookies cannot do without; Linux keeps as many
+// in a table then (COOKIE_JOIN_SLOTS).
+func (s *Stack) boundJoins(r *request) {
+	for s.joins.len() > 0 {
+		oldest, _ := s.joins.front()
+		if !oldest.dropped && s.joins.len() < maxJoinRequests {
+			break
+		}
+		s.joins.pop()
+		oldest.drop(s)
+	}
+	s.joins.push(r)
+}
+
+// maxJoinRequests bounds the joins of a stack whose third ACK has not come.
+const maxJoinRequests = 1024
 
 // otherPort reports whether a is at another port than the connection began at: it
 // takes joins there if it has announced that.
@@ -116,19 +131,23 @@ func (c *Conn) nonce() uint32 {
 	return uint32(c.stack.draw("nonce", c.ordinal, c.nextDraw))
 }
 
-// joinSYNOptions adds MP_JOIN to SYN or SYN/ACK.
+// joinSYNOptions adds MP_JOIN to our SYN.
 func (sf *subflow) joinSYNOptions(o *wire.Options) {
 	c := sf.conn
 	o.Has |= wire.HasMPJoin
 	j := &o.MPJoin
 	*j = wire.MPJoin{Form: wire.JoinSYN, Backup: sf.backup, AddrID: sf.localID, Token: c.remoteToken, Nonce: sf.localNonce}
-	if !sf.active {
-		// "HMAC(Key=(Key-B + Key-A), Msg=(R-B + R-A))", truncated to its leftmost
-		// 64 bits (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
-		j.Form = wire.JoinSYNACK
-		mac := wire.JoinHMAC(c.localKey, c.remoteKey, sf.localNonce, sf.remoteNonce)
-		copy(j.HMAC[:8], mac[:8])
-	}
+}
+
+// options adds MP_JOIN to the SYN/ACK.
+func (j *joinRequest) options(o *wire.Options) {
+	c := j.conn
+	o.Has |= wire.HasMPJoin
+	o.MPJoin = wire.MPJoin{Form: wire.JoinSYNACK, Backup: j.backup, AddrID: j.localID, Nonce: j.localNonce}
+	// "HMAC(Key=(Key-B + Key-A), Msg=(R-B + R-A))", truncated to its leftmost
+	// 64 bits (https://www.rfc-editor.org/rfc/rfc8684#section-3.2).
+	mac := wire.JoinHMAC(c.localKey, c.remoteKey, j.localNonce, j.remoteNonce)
+	copy(o.MPJoin.HMAC[:8], mac[:8])
 }
 
 // handleJoinSYNACK checks the peer's HMAC: "If the token is accepted at Host B but

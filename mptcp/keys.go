@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
@@ -47,28 +48,37 @@ func (s *Stack) iss(now clock.Instant, local, remote netip.AddrPort) wire.Seq {
 	return wire.Seq(uint32(now/tick) + uint32(s.flowHash("isn", local, remote)))
 }
 
+// tsClock returns the timestamp clock of a connection (RFC 7323, 5.4).
+func (s *Stack) tsClock(now clock.Instant, local, remote netip.AddrPort) uint32 {
+	return uint32(int64(now)/int64(time.Millisecond)) + s.tsOffset(local, remote)
+}
+
 // tsOffset randomises timestamps per pair of ends (RFC 7323, 7.1).
 func (s *Stack) tsOffset(local, remote netip.AddrPort) uint32 {
 	return uint32(s.flowHash("timestamp", local, remote))
 }
 
-// newKey draws c's key and enters its token.
+// freshKey draws a key for the connection with the ordinal and keeps its token for it.
 //
 // "an implementation SHOULD check its list of connection tokens to ensure that there
 // is no collision before sending its key, and if there is, then it should generate
 // a new key" (https://www.rfc-editor.org/rfc/rfc8684#section-3.1).
-func (s *Stack) newKey(c *Conn) {
+func (s *Stack) freshKey(ordinal uint32) (key uint64, token uint32) {
 	for try := uint32(0); ; try++ {
-		key := s.draw("key", c.ordinal, try)
-		token := wire.Token(key)
-		if _, taken := s.tokens[token]; taken || token == 0 {
-			continue
+		key = s.draw("key", ordinal, try)
+		token = wire.Token(key)
+		if _, taken := s.tokens[token]; !taken && token != 0 {
+			s.tokens[token] = nil
+			return key, token
 		}
-		c.localKey, c.token = key, token
-		c.sndBase = wire.IDSN(key).Add(1) // "IDSN+1" is the first octet of data
-		s.tokens[token] = c
-		return
 	}
+}
+
+// setKey gives c its key and enters its token.
+func (c *Conn) setKey(key uint64, token uint32) {
+	c.localKey, c.token = key, token
+	c.sndBase = wire.IDSN(key).Add(1) // "IDSN+1" is the first octet of data
+	c.stack.tokens[token] = c
 }
 
 // dropToken forgets c's token: nobody may join any more.

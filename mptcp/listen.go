@@ -20,7 +20,11 @@ type Listener struct {
 	src       source
 	closed    bool
 	joinsOnly bool // of an endpoint: nobody accepts connections from it
-	half      int  // connections whose handshake is not done
+	half      int  // requests: SYNs whose third ACK has not come
+	young     int  // of those, whose SYN/ACK was not repeated yet
+
+	flooded    clock.Instant // the last SYN that was answered with a cookie
+	wasFlooded bool
 
 	fastOpenMax     int                  // so many connections may be open before their third ACK
 	fastOpenPending int                  // so many are, or were when they were reset
@@ -90,43 +94,69 @@ func (c *Config) check() error {
 	return nil
 }
 
-// What a listener remembers at most: connections that wait for Accept (somaxconn),
-// and SYNs whose third ACK has not come (tcp_max_syn_backlog). There are no SYN
-// cookies: what exceeds that is dropped, and the peer tries again.
-const (
-	maxBacklog  = 4096
-	maxHalfOpen = 4096
-)
-
-// open answers a SYN with a new connection.
-func (l *Listener) open(now clock.Instant, seg *wire.Segment) {
-	if l.backlog.len() >= maxBacklog {
-		l.stack.drop(now, "backlog is full")
+// open answers a SYN: with a connection if it is Fast Open, else with a request of one, or
+// without keeping anything (tcp_conn_request).
+func (l *Listener) open(now clock.Instant, seg *wire.Segment, iss wire.Seq) {
+	s, n := l.stack, &l.stack.counters
+	cookies := s.sysctl.synCookies() == alwaysCookies
+	if cookies || l.half > l.backlogMax() {
+		if s.sysctl.synCookies() == noCookies {
+			n.TcpExtTCPReqQFullDrop++
+			l.refuse(now, "too many handshakes under way")
+			return
+		}
+		n.TcpExtTCPReqQFullDoCookies++
+		cookies = true
+	}
+	if l.full() {
+		n.TcpExtListenOverflows++
+		l.refuse(now, "the backlog is full")
 		return
 	}
-	if l.half >= maxHalfOpen {
-		l.stack.drop(now, "too many handshakes under way")
+	if most := s.sysctl.maxSYNBacklog(); s.sysctl.synCookies() == noCookies && most-l.half < most/4 {
+		l.refuse(now, "too many handshakes under way") // Linux keeps that quarter for peers it knows
 		return
 	}
+	r := &request{listener: l, local: seg.Dst, remote: seg.Src, syn: recordSYN(seg), iss: iss}
+	if cookies {
+		l.answerWithCookie(now, r, seg)
+		return
+	}
+	r.ordinal = s.newOrdinal()
+	r.offer = l.judge(now, seg, func() (uint64, uint32) { return s.freshKey(r.ordinal) })
 	fo, early := l.fastOpen(seg)
-	l.half++
-	c := l.stack.newConn(now, l.cfg, seg.Dst, seg.Src)
-	c.listener = l
-	c.server = true
-	c.v4only = l.addr.Addr().Is4()
-	c.negotiateSYN(seg)
-	sf := c.newSubflow(seg.Dst, seg.Src)
-	c.trace(now, evConnCreated(c))
-	sf.accept(now, seg, fo)
-	if early {
-		sf.acceptEarly(now, seg)
+	if !early {
+		s.begin(now, r, fo)
+		return
 	}
-	l.stack.touch(c)
+	sf := r.make(s, now)
+	sf.accept(now, seg, iss, fo)
+	sf.acceptEarly(now, seg)
+}
+
+// refuse drops a SYN: the peer tries again.
+func (l *Listener) refuse(now clock.Instant, why string) {
+	l.stack.counters.TcpExtListenDrops++
+	l.stack.drop(now, why)
+}
+
+// full reports whether more connections wait for Accept than may (sk_acceptq_is_full).
+func (l *Listener) full() bool { return l.backlog.len() > l.backlogMax() }
+
+// pruned returns how often a SYN/ACK is repeated, at most limit: less often where old
+// requests take the room of young ones (reqsk_timer_handler).
+func (l *Listener) pruned(limit int) int {
+	if 2*l.half <= max(8, l.backlogMax()) {
+		return limit
+	}
+	for young := 2 * l.young; limit > 2 && l.half >= young; young *= 2 {
+		limit--
+	}
+	return limit
 }
 
 // ready puts a connection whose handshake is done into the backlog.
 func (l *Listener) ready(c *Conn) {
-	l.half--
 	l.backlog.push(c)
 	l.stack.notify(&l.src, Acceptable)
 }

@@ -96,6 +96,12 @@ func (c *Conn) ackAll() {
 	}
 }
 
+// expire is called when the connection's deadline has come.
+func (c *Conn) expire(s *Stack, now clock.Instant) {
+	c.advance(now)
+	s.touch(c)
+}
+
 // advance runs the timers of the connection and its subflows.
 func (c *Conn) advance(now clock.Instant) {
 	for _, sf := range c.subflows {

@@ -1,9 +1,20 @@
 package mptcp
 
-// queue is a FIFO that keeps its memory.
+// queue is a FIFO that keeps its memory, up to keepMax items.
 type queue[T any] struct {
 	items []T
 	head  int
+}
+
+// keepMax is how many places a list keeps that was longer once and is nearly empty now.
+const keepMax = 1024
+
+// shrink returns s, in less memory if hardly any of a lot is used.
+func shrink[T any](s []T) []T {
+	if cap(s) > keepMax && len(s) < cap(s)/8 {
+		return append(make([]T, 0, 2*len(s)), s...)
+	}
+	return s
 }
 
 func (q *queue[T]) push(v T) {
@@ -27,7 +38,7 @@ func (q *queue[T]) pop() {
 	q.items[q.head] = zero
 	q.head++
 	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
+		q.items, q.head = shrink(q.items[:0]), 0
 	}
 }
 
@@ -38,5 +49,5 @@ func (q *queue[T]) len() int { return len(q.items) - q.head }
 
 func (q *queue[T]) reset() {
 	clear(q.items)
-	q.items, q.head = q.items[:0], 0
+	q.items, q.head = shrink(q.items[:0]), 0
 }

@@ -21,14 +21,16 @@ type Stack struct {
 	user      *pm.Userspace // nil: another path manager
 	monitor   func(now clock.Instant, e pm.Event)
 
-	flows     map[flowKey]*subflow // never ranged over
+	flows     map[flowKey]holder // never ranged over
+	joins     queue[*request]    // some were dropped
+	mostFlows int                // that flows ever had
 	listeners map[netip.AddrPort]*Listener
-	listening []*Listener // the same in the order of their making
-	tokens    map[uint32]*Conn
-	conns     []*Conn // in the order of creation, also those in TIME-WAIT only
-	gone      int     // of conns that are forgotten
-	ordinal   uint32  // of the newest connection
-	ports     uint32  // ephemeral ports drawn so far
+	listening []*Listener      // the same in the order of their making
+	tokens    map[uint32]*Conn // nil: kept for a request
+	conns     []*Conn          // in the order of creation, also those in TIME-WAIT only
+	gone      int              // of conns that are forgotten
+	ordinal   uint32           // of the newest connection
+	ports     uint32           // ephemeral ports drawn so far
 
 	sysctl     Sysctl
 	peers      destinations
@@ -43,6 +45,7 @@ type Stack struct {
 
 	now  clock.Instant
 	seg  wire.Segment // of the packet at hand
+	syn  wire.Segment // of the request at hand
 	icmp wire.ICMP
 }
 
@@ -63,7 +66,10 @@ type packet struct {
 }
 
 // outboxMax bounds the answers that wait for a blocked link.
-const outboxMax = 256
+const outboxMax = 4096
+
+// spareMax bounds the buffers that are kept for answers.
+const spareMax = 64
 
 // New returns the stack of one host. It panics on a path manager that does not
 // exist; the caller has checked its scenario.
@@ -71,7 +77,7 @@ func New(env Env) *Stack {
 	s := &Stack{
 		env:       env,
 		sysctl:    env.Host.Sysctl,
-		flows:     make(map[flowKey]*subflow),
+		flows:     make(map[flowKey]holder),
 		listeners: make(map[netip.AddrPort]*Listener),
 		tokens:    make(map[uint32]*Conn),
 	}
@@ -111,12 +117,11 @@ func (s *Stack) Input(now clock.Instant, m machine.Meta, data []byte) {
 func (s *Stack) Advance(now clock.Instant) {
 	s.now = now
 	for {
-		c := s.timers.popDue(now)
-		if c == nil {
+		t := s.timers.popDue(now)
+		if t == nil {
 			break
 		}
-		c.advance(now)
-		s.touch(c)
+		t.owner.expire(s, now)
 	}
 	if s.pm.Deadline() <= now {
 		s.pm.Advance(now)
@@ -159,7 +164,9 @@ func (s *Stack) outputAnswer(buf []byte) (machine.Meta, int, bool) {
 			continue
 		}
 		n := copy(buf, p.data)
-		s.spare = append(s.spare, p.data[:0])
+		if len(s.spare) < spareMax {
+			s.spare = append(s.spare, p.data[:0])
+		}
 		s.outbox = append(s.outbox[:i], s.outbox[i+1:]...)
 		return machine.Meta{Link: p.link}, n, true
 	}
@@ -215,17 +222,21 @@ func (s *Stack) settle(now clock.Instant, c *Conn) {
 	if c.forgotten {
 		return
 	}
+	if c.rest(now); c.again { // a connection that has lost its last subflow ends
+		s.touch(c)
+		return
+	}
 	if len(c.subflows) == 0 && c.done {
 		s.forget(c)
 		return
 	}
-	s.timers.set(c, c.deadline())
+	s.timers.set(&c.timer, c.deadline())
 }
 
 // forget drops the last trace of a connection.
 func (s *Stack) forget(c *Conn) {
 	c.forgotten = true
-	s.timers.remove(c)
+	s.timers.remove(&c.timer)
 	s.gone++
 	if s.gone > 32 && s.gone > len(s.conns)/2 {
 		kept := s.conns[:0]
@@ -235,7 +246,7 @@ func (s *Stack) forget(c *Conn) {
 			}
 		}
 		clear(s.conns[len(kept):])
-		s.conns, s.gone = kept, 0
+		s.conns, s.gone = shrink(kept), 0
 	}
 }
 

@@ -89,7 +89,7 @@ func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
 	}
 	sf.findLink()
 	c.subflows = append(c.subflows, sf)
-	c.stack.flows[flowKey{local, remote}] = sf
+	c.stack.bind(flowKey{local, remote}, sf)
 	return sf
 }
 
@@ -106,11 +106,11 @@ func (sf *subflow) connect(now clock.Instant, fo tcp.FastOpen) {
 }
 
 // accept answers a SYN.
-func (sf *subflow) accept(now clock.Instant, syn *wire.Segment, fo tcp.FastOpen) {
+func (sf *subflow) accept(now clock.Instant, syn *wire.Segment, iss wire.Seq, fo tcp.FastOpen) {
 	sf.noteSYN(syn)
 	sf.lastRecv = now
 	p := sf.params(now)
-	p.FastOpen = fo
+	p.ISS, p.FastOpen = iss, fo
 	if !sf.conn.streaming() {
 		p.SYNOptions = capableAnswer
 	}
@@ -162,11 +162,21 @@ func (sf *subflow) params(now clock.Instant) tcp.Params {
 	if sf.linked {
 		sf.mtu = s.links[sf.link].MTU
 	}
-	return tcp.Params{
-		Config: &c.cfg.TCP, Local: sf.local, Remote: sf.remote,
-		ISS: s.iss(now, sf.local, sf.remote), TSOffset: s.tsOffset(sf.local, sf.remote),
-		MTU: sf.mtu, Family: c.family,
+	p := s.tcpParams(&c.cfg.TCP, sf.local, sf.remote, 0)
+	if sf.active {
+		p.ISS = s.iss(now, sf.local, sf.remote)
 	}
+	p.MTU, p.Family = sf.mtu, c.family
+	return p
+}
+
+// tcpParams are those of a TCP connection by the route that it has now.
+func (s *Stack) tcpParams(cfg *tcp.Config, local, remote netip.AddrPort, iss wire.Seq) tcp.Params {
+	mtu := defaultMTU
+	if id, ok := s.route(local.Addr(), remote.Addr()); ok {
+		mtu = s.links[id].MTU
+	}
+	return tcp.Params{Config: cfg, Local: local, Remote: remote, ISS: iss, TSOffset: s.tsOffset(local, remote), MTU: mtu}
 }
 
 // findLink looks up by which link the subflow's packets leave.
@@ -195,25 +205,13 @@ func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	if s.Flags&wire.RST != 0 {
 		sf.peerRst = s.Options
 	}
-	if sf.early(s) {
+	if c := sf.conn; c.early != nil && c.speech == offered && overtakes(s, sf.tcp.IRS().Add(int(sf.tcp.RcvNxt()))) {
 		return
 	}
 	if s.Flags&wire.SYN != 0 && sf.isEstablished {
 		sf.keysOwed = true
 	}
 	sf.tcp.Segment(now, s)
-}
-
-// early reports whether s, with a DSS, has overtaken the third ACK and the first
-// data with MP_CAPABLE, or those got lost. It is not the third packet, by which RFC
-// 8684, 3.1 decides, and is dropped: it comes again behind that. A DATA_FIN without
-// data stands where the third ACK does.
-func (sf *subflow) early(s *wire.Segment) bool {
-	if sf.join || sf.active || sf.conn.speech != offered || sf.tcp.State() != tcp.StateSYNReceived ||
-		s.Options.Has&wire.HasDSS == 0 {
-		return false
-	}
-	return s.Seq != sf.tcp.IRS().Add(1+int(sf.rx.synData)) || s.Options.DSS.DataFIN && len(s.Payload) == 0
 }
 
 // noteSYN remembers the shift of the windows to come: "The window field in a

@@ -40,6 +40,8 @@ func set[T int | time.Duration](v, def T) T {
 }
 
 func (y *Sysctl) fastOpen(bit int) bool      { return set(y.FastOpen, FastOpenClient)&bit != 0 }
+func (y *Sysctl) synCookies() int            { return set(y.SYNCookies, 1) }
+func (y *Sysctl) maxSYNBacklog() int         { return set(y.MaxSYNBacklog, 4096) }
 func (y *Sysctl) soMaxConn() int             { return set(y.SOMaxConn, 4096) }
 func (y *Sysctl) blackhole() time.Duration   { return set(y.BlackholeTimeout, time.Hour) }
 func (y *Sysctl) foBlackhole() time.Duration { return set(y.FastOpenBlackhole, 0) }

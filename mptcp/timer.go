@@ -2,53 +2,67 @@ package mptcp
 
 import "mptcplab/mptcp/clock"
 
-// timerHeap orders connections by their next deadline, ties by their ordinal:
-// the order is part of determinism. A connection knows its place (heapAt, from
-// 1; 0 is outside).
-type timerHeap struct{ conns []*Conn }
+// timer is a deadline of something that the stack keeps: a connection, or the little that
+// is kept where there is none yet or none any more. It is part of its owner and knows its
+// place in the heap (heapAt, from 1; 0 is outside).
+type timer struct {
+	due     clock.Instant
+	heapAt  int
+	ordinal uint32 // of the owner's connection in its stack
+	owner   expirer
+}
+
+// expirer is who has a timer.
+type expirer interface {
+	expire(s *Stack, now clock.Instant)
+}
+
+// timerHeap orders timers by their deadline, ties by their ordinal: the order is part
+// of determinism.
+type timerHeap struct{ timers []*timer }
 
 func (h *timerHeap) next() clock.Instant {
-	if len(h.conns) == 0 {
+	if len(h.timers) == 0 {
 		return clock.Never
 	}
-	return h.conns[0].due
+	return h.timers[0].due
 }
 
-// popDue removes and returns the first connection whose deadline has come.
-func (h *timerHeap) popDue(now clock.Instant) *Conn {
-	if len(h.conns) == 0 || h.conns[0].due > now {
+// popDue removes and returns the first timer whose deadline has come.
+func (h *timerHeap) popDue(now clock.Instant) *timer {
+	if len(h.timers) == 0 || h.timers[0].due > now {
 		return nil
 	}
-	c := h.conns[0]
-	h.remove(c)
-	return c
+	t := h.timers[0]
+	h.remove(t)
+	return t
 }
 
-// set moves c to its place for the deadline at, or out of the heap.
-func (h *timerHeap) set(c *Conn, at clock.Instant) {
+// set moves t to its place for the deadline at, or out of the heap.
+func (h *timerHeap) set(t *timer, at clock.Instant) {
 	switch {
 	case at == clock.Never:
-		h.remove(c)
-	case c.heapAt == 0:
-		c.due = at
-		h.conns = append(h.conns, c)
-		c.heapAt = len(h.conns)
-		h.up(len(h.conns) - 1)
+		h.remove(t)
+	case t.heapAt == 0:
+		t.due = at
+		h.timers = append(h.timers, t)
+		t.heapAt = len(h.timers)
+		h.up(len(h.timers) - 1)
 	default:
-		c.due = at
-		h.fix(c.heapAt - 1)
+		t.due = at
+		h.fix(t.heapAt - 1)
 	}
 }
 
-func (h *timerHeap) remove(c *Conn) {
-	if c.heapAt == 0 {
+func (h *timerHeap) remove(t *timer) {
+	if t.heapAt == 0 {
 		return
 	}
-	i, last := c.heapAt-1, len(h.conns)-1
+	i, last := t.heapAt-1, len(h.timers)-1
 	h.swap(i, last)
-	h.conns[last] = nil
-	h.conns = h.conns[:last]
-	c.heapAt, c.due = 0, clock.Never
+	h.timers[last] = nil
+	h.timers = shrink(h.timers[:last])
+	t.heapAt, t.due = 0, clock.Never
 	if i < last {
 		h.fix(i)
 	}
@@ -61,13 +75,13 @@ func (h *timerHeap) fix(i int) {
 }
 
 func (h *timerHeap) less(i, j int) bool {
-	a, b := h.conns[i], h.conns[j]
+	a, b := h.timers[i], h.timers[j]
 	return a.due < b.due || a.due == b.due && a.ordinal < b.ordinal
 }
 
 func (h *timerHeap) swap(i, j int) {
-	h.conns[i], h.conns[j] = h.conns[j], h.conns[i]
-	h.conns[i].heapAt, h.conns[j].heapAt = i+1, j+1
+	h.timers[i], h.timers[j] = h.timers[j], h.timers[i]
+	h.timers[i].heapAt, h.timers[j].heapAt = i+1, j+1
 }
 
 func (h *timerHeap) up(i int) (moved bool) {
@@ -81,7 +95,7 @@ func (h *timerHeap) up(i int) (moved bool) {
 func (h *timerHeap) down(i int) {
 	for {
 		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(h.conns); child++ {
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h.timers); child++ {
 			if h.less(child, least) {
 				least = child
 			}

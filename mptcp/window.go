@@ -34,13 +34,13 @@ type recvWindow struct {
 const initialWindow = 256 << 10
 
 func (w *recvWindow) init(cfg *Config) {
-	w.limit, w.max = cfg.RecvBuffer, cfg.RecvBuffer
-	if w.limit == 0 {
-		w.limit, w.max = min(initialWindow, cfg.RecvBufferMax), cfg.RecvBufferMax
-	}
+	w.limit, w.max = initialLimit(cfg), or(cfg.RecvBuffer, cfg.RecvBufferMax)
 	w.edge = uint64(w.limit)
 	w.ring = window.NewRing(0, withSlack(w.limit))
 }
+
+// initialLimit is the window of a connection that begins.
+func initialLimit(cfg *Config) int { return or(cfg.RecvBuffer, min(initialWindow, cfg.RecvBufferMax)) }
 
 // withSlack is what the ring holds: a window may be larger on the wire than we
 // said, because of rounding up to the unit of its scale (at most 1<<14, most often

@@ -168,7 +168,8 @@ func (r *run) infoOf(f *flow) (tcp.Info, bool) {
 			}
 		}
 	}
-	return tcp.Info{}, false
+	state, ok := r.stack.TCPState(f.local, f.remote)
+	return tcp.Info{State: state}, ok
 }
 
 // constants are the names of Linux in assertions.

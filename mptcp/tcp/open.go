@@ -76,6 +76,18 @@ func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
 	return c
 }
 
+// Resume says that the SYN/ACK of a connection made by Accept has gone out already, for
+// the first time at sentAt and retransmits times more, with a window of wnd bytes:
+// whoever has kept only the SYN until the third ACK came says so before that is
+// processed.
+func (c *Conn) Resume(sentAt clock.Instant, retransmits, wnd int) {
+	c.owed.syn = false
+	c.fo.Option = false
+	c.sndNxt = 1
+	c.synSentAt, c.synRetransmits = sentAt, retransmits
+	c.rcvAdv = c.rcvNxt.Add(wnd)
+}
+
 // takeSYN takes the peer's sequence number, window and options from its SYN.
 func (c *Conn) takeSYN(now clock.Instant, s *wire.Segment) {
 	o := &s.Options
