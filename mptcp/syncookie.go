@@ -30,14 +30,15 @@ const (
 	tsScale  = 0xf
 	tsSACK   = 1 << 4
 	keyTries = 4 // keys that a SYN may get
+	numMSS   = 4 // values of the MSS that a cookie can say
 )
 
 // cookieMSS are the values that a cookie can say (Linux's msstab).
-func cookieMSS(ipv6 bool) [4]uint16 {
+func cookieMSS(ipv6 bool) [numMSS]uint16 {
 	if ipv6 {
-		return [4]uint16{1280 - 60, 1480 - 60, 1500 - 60, 9000 - 60}
+		return [numMSS]uint16{1280 - 60, 1480 - 60, 1500 - 60, 9000 - 60}
 	}
-	return [4]uint16{536, 1300, 1440, 1460}
+	return [numMSS]uint16{536, 1300, 1440, 1460}
 }
 
 // cookieHash returns PRF(seed, flow, count).
@@ -67,7 +68,7 @@ func (s *Stack) cookieSays(r *request, now clock.Instant, iss wire.Seq) (mss int
 		return 0, false
 	}
 	m := (v - s.cookieHash(r, count-age)) & cookieMask
-	return int(m), int(m) < len(cookieMSS(false))
+	return int(m), int(m) < numMSS
 }
 
 // answerWithCookie answers the SYN of r, which is not kept.
