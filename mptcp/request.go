@@ -316,4 +316,5 @@ func (r *request) openJoin(s *Stack, now clock.Instant) *subflow {
 func (sf *subflow) resume(s *Stack, now clock.Instant, r *request) {
 	sf.accept(now, r.segment(s), r.iss, tcp.FastOpen{})
 	sf.tcp.Resume(r.sentAt, r.sent-1, r.window)
+	sf.edge = sf.conn.recv.edge // as the SYN/ACK said
 }
