@@ -91,24 +91,25 @@ type SockDiag struct {
 // SubflowDiag is one subflow: struct mptcp_subflow_info, tcp_info and what ss prints
 // as tcp-ulp-mptcp.
 type SubflowDiag struct {
-	ID          int            `json:"id"` // subflow_id: an ordinal, from 0 here
-	State       string         `json:"state"`
-	Local       netip.AddrPort `json:"local"`
-	Remote      netip.AddrPort `json:"remote"`
-	Dev         string         `json:"dev,omitempty"`
-	Mark        uint32         `json:"mark,omitempty"` // SO_MARK
-	Flags       SubflowFlags   `json:"-"`
-	FlagLetters string         `json:"flags,omitempty"` // Flags as ss prints them
-	TokenLoc    uint32         `json:"token_loc,omitempty"`
-	TokenRem    uint32         `json:"token_rem,omitempty"`
-	IDLoc       uint8          `json:"id_loc"`
-	IDRem       uint8          `json:"id_rem"`
-	MapSeq      uint64         `json:"map_seq,omitempty"`    // DSN of the mapping at hand
-	MapSSN      uint32         `json:"map_sfseq,omitempty"`  // its subflow sequence number
-	SSNOffset   uint32         `json:"ssn_offset,omitempty"` // IRS: ssn = sequence number - that
-	MapLen      int            `json:"map_len,omitempty"`
-	Stale       bool           `json:"stale,omitempty"`
-	TCP         tcp.Info       `json:"tcp_info"`
+	ID                int            `json:"id"` // subflow_id: an ordinal, from 0 here
+	State             string         `json:"state"`
+	Local             netip.AddrPort `json:"local"`
+	Remote            netip.AddrPort `json:"remote"`
+	Dev               string         `json:"dev,omitempty"`
+	Mark              uint32         `json:"mark,omitempty"` // SO_MARK
+	Flags             SubflowFlags   `json:"-"`
+	FlagLetters       string         `json:"flags,omitempty"` // Flags as ss prints them
+	TokenLoc          uint32         `json:"token_loc,omitempty"`
+	TokenRem          uint32         `json:"token_rem,omitempty"`
+	IDLoc             uint8          `json:"id_loc"`
+	IDRem             uint8          `json:"id_rem"`
+	MapSeq            uint64         `json:"map_seq,omitempty"`    // DSN of the mapping at hand
+	MapSSN            uint32         `json:"map_sfseq,omitempty"`  // its subflow sequence number
+	SSNOffset         uint32         `json:"ssn_offset,omitempty"` // IRS: ssn = sequence number - that
+	MapLen            int            `json:"map_len,omitempty"`
+	Stale             bool           `json:"stale,omitempty"`
+	CongestionControl string         `json:"congestion"`
+	TCP               tcp.Info       `json:"tcp_info"`
 }
 
 // Diag returns every socket of the stack: listeners, then connections, each in the
@@ -199,7 +200,7 @@ func (sf *subflow) diag(now clock.Instant) SubflowDiag {
 	c := sf.conn
 	d := SubflowDiag{
 		ID: sf.id, Local: sf.local, Remote: sf.remote, IDLoc: sf.localID, IDRem: sf.remoteID,
-		Mark: sf.tcp.Config().Mark, Flags: sf.flags(), Stale: sf.stale, TCP: sf.tcp.Info(now),
+		Mark: sf.tcp.Config().Mark, CongestionControl: sf.tcp.Config().CongestionControl, Flags: sf.flags(), Stale: sf.stale, TCP: sf.tcp.Info(now),
 	}
 	d.State = d.TCP.State.String()
 	d.FlagLetters = d.Flags.String()

@@ -87,11 +87,15 @@ func (d *SubflowDiag) writeSS(b *strings.Builder) {
 	if d.Mark != 0 {
 		fmt.Fprintf(b, " fwmark:%#x", d.Mark)
 	}
-	for i, name := range []string{" ts", " sack"} {
-		if t.Options&(1<<i) != 0 {
-			b.WriteString(name)
+	for _, o := range []struct {
+		bit  uint8
+		name string
+	}{{1, " ts"}, {2, " sack"}, {8, " ecn"}, {16, " ecnseen"}, {32, " fastopen"}} {
+		if t.Options&o.bit != 0 {
+			b.WriteString(o.name)
 		}
 	}
+	b.WriteString(" " + d.CongestionControl)
 	if t.Options&4 != 0 {
 		fmt.Fprintf(b, " wscale:%d,%d", t.SndWScale, t.RcvWScale)
 	}
@@ -117,6 +121,7 @@ func (d *SubflowDiag) writeSS(b *strings.Builder) {
 	}
 	ms("ato", t.ATO)
 	number("mss", uint64(t.SndMSS))
+	number("pmtu", uint64(t.PMTU))
 	number("rcvmss", uint64(t.RcvMSS))
 	number("advmss", uint64(t.AdvMSS))
 	number("cwnd", uint64(t.SndCwnd))
@@ -129,11 +134,26 @@ func (d *SubflowDiag) writeSS(b *strings.Builder) {
 	number("bytes_received", t.BytesReceived)
 	number("segs_out", t.SegsOut)
 	number("segs_in", t.SegsIn)
+	number("data_segs_out", t.DataSegsOut)
+	number("data_segs_in", t.DataSegsIn)
 	number("lastsnd", uint64(t.LastDataSent/time.Millisecond))
 	number("lastrcv", uint64(t.LastDataRecv/time.Millisecond))
 	number("lastack", uint64(t.LastAckRecv/time.Millisecond))
 	rate("pacing_rate", t.PacingRate)
 	rate("delivery_rate", t.DeliveryRate)
+	number("delivered", t.Delivered)
+	number("delivered_ce", t.DeliveredCE)
+	if t.DeliveryRateAppLimited {
+		b.WriteString(" app_limited")
+	}
+	held := func(name string, v time.Duration) {
+		if v >= time.Millisecond {
+			fmt.Fprintf(b, " %s:%dms", name, v/time.Millisecond)
+		}
+	}
+	held("busy", t.BusyTime)
+	held("rwnd_limited", t.RwndLimited)
+	held("sndbuf_limited", t.SndbufLimited)
 	number("unacked", uint64(t.Unacked))
 	if t.Retrans != 0 || t.TotalRetrans != 0 {
 		fmt.Fprintf(b, " retrans:%d/%d", t.Retrans, t.TotalRetrans)
@@ -141,8 +161,18 @@ func (d *SubflowDiag) writeSS(b *strings.Builder) {
 	number("lost", uint64(t.Lost))
 	number("sacked", uint64(t.Sacked))
 	number("dsack_dups", t.DSACKDups)
+	if t.Reordering != 3 {
+		number("reordering", uint64(t.Reordering))
+	}
+	number("reord_seen", t.ReordSeen)
+	ms("rcv_rtt", t.RcvRTT)
+	number("rcv_space", uint64(t.RcvSpace))
 	number("rcv_ssthresh", uint64(t.RcvSSThresh))
+	number("notsent", uint64(t.NotSentBytes))
 	ms("minrtt", t.MinRTT)
+	number("rcv_ooopack", t.RcvOOOPack)
+	number("snd_wnd", uint64(t.SndWnd))
+	number("rcv_wnd", uint64(t.RcvWnd))
 	d.writeULP(b)
 	b.WriteString("\n")
 }

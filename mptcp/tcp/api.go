@@ -104,53 +104,59 @@ const (
 // Info is what tcp_info shows, under its names, in Go spelling. Times are
 // durations, sizes bytes unless a comment says segments.
 type Info struct {
-	State                  State
-	CAState                cc.State
-	Retransmits            int // consecutive, of the oldest segment
-	Probes                 int // of a window or of life, unanswered
-	Backoff                int
-	RTO, ATO               time.Duration
-	SndMSS, RcvMSS         int
-	Unacked                int // segments
-	Sacked                 int // segments
-	Lost                   int // segments
-	Retrans                int // segments in flight again
-	RTT, RTTVar            time.Duration
-	MinRTT                 time.Duration
-	RcvRTT                 time.Duration // as the receiver estimates it
-	RcvSpace               int           // what the application read in such a time
-	SndSSThresh            int           // segments
-	SndCwnd                int           // segments
-	RcvSSThresh            int
-	Reordering             int // segments
-	PMTU                   int
-	TotalRetrans           uint64 // segments
-	TotalRTO               uint64 // timeouts
-	PacingRate             uint64 // bytes/s
-	DeliveryRate           uint64 // bytes/s
-	DeliveryRateAppLimited bool
-	BytesSent              uint64 // payload, with retransmissions
-	BytesRetrans           uint64
-	BytesAcked             uint64
-	BytesReceived          uint64
-	NotSentBytes           int
-	SegsOut, SegsIn        uint64
-	DataSegsOut            uint64
-	DataSegsIn             uint64
-	Delivered              uint64        // segments
-	DeliveredCE            uint64        // segments with a congestion mark
-	BusyTime               time.Duration // with something to send
-	RwndLimited            time.Duration // of that held by the peer's window
-	SndbufLimited          time.Duration // of that held by the send buffer
-	DSACKDups              uint64
-	ReordSeen              uint64
-	RcvOOOPack             uint64 // segments that arrived out of order
-	SndWnd, RcvWnd         int
-	LastDataSent           time.Duration // since
-	LastDataRecv           time.Duration
-	LastAckRecv            time.Duration
+	State                  State         `json:"tcpi_state"`
+	CAState                cc.State      `json:"tcpi_ca_state"`
+	Retransmits            int           `json:"tcpi_retransmits"` // consecutive, of the oldest segment
+	Probes                 int           `json:"tcpi_probes"`      // of a window or of life, unanswered
+	Backoff                int           `json:"tcpi_backoff"`
+	RTO                    time.Duration `json:"tcpi_rto_ns"`
+	ATO                    time.Duration `json:"tcpi_ato_ns"`
+	SndMSS                 int           `json:"tcpi_snd_mss"`
+	RcvMSS                 int           `json:"tcpi_rcv_mss"`
+	Unacked                int           `json:"tcpi_unacked"` // segments
+	Sacked                 int           `json:"tcpi_sacked"`  // segments
+	Lost                   int           `json:"tcpi_lost"`    // segments
+	Retrans                int           `json:"tcpi_retrans"` // segments in flight again
+	RTT                    time.Duration `json:"tcpi_rtt_ns"`
+	RTTVar                 time.Duration `json:"tcpi_rttvar_ns"`
+	MinRTT                 time.Duration `json:"tcpi_min_rtt_ns"`
+	RcvRTT                 time.Duration `json:"tcpi_rcv_rtt_ns"`   // as the receiver estimates it
+	RcvSpace               int           `json:"tcpi_rcv_space"`    // what the application read in such a time
+	SndSSThresh            int           `json:"tcpi_snd_ssthresh"` // segments
+	SndCwnd                int           `json:"tcpi_snd_cwnd"`     // segments
+	RcvSSThresh            int           `json:"tcpi_rcv_ssthresh"`
+	Reordering             int           `json:"tcpi_reordering"` // segments
+	PMTU                   int           `json:"tcpi_pmtu"`
+	TotalRetrans           uint64        `json:"tcpi_total_retrans"` // segments
+	TotalRTO               uint64        `json:"tcpi_total_rto"`     // timeouts
+	PacingRate             uint64        `json:"tcpi_pacing_rate"`   // bytes/s
+	DeliveryRate           uint64        `json:"tcpi_delivery_rate"` // bytes/s
+	DeliveryRateAppLimited bool          `json:"tcpi_delivery_rate_app_limited"`
+	BytesSent              uint64        `json:"tcpi_bytes_sent"` // payload, with retransmissions
+	BytesRetrans           uint64        `json:"tcpi_bytes_retrans"`
+	BytesAcked             uint64        `json:"tcpi_bytes_acked"`
+	BytesReceived          uint64        `json:"tcpi_bytes_received"`
+	NotSentBytes           int           `json:"tcpi_notsent_bytes"`
+	SegsOut                uint64        `json:"tcpi_segs_out"`
+	SegsIn                 uint64        `json:"tcpi_segs_in"`
+	DataSegsOut            uint64        `json:"tcpi_data_segs_out"`
+	DataSegsIn             uint64        `json:"tcpi_data_segs_in"`
+	Delivered              uint64        `json:"tcpi_delivered"`         // segments
+	DeliveredCE            uint64        `json:"tcpi_delivered_ce"`      // segments with a congestion mark
+	BusyTime               time.Duration `json:"tcpi_busy_time_ns"`      // with something to send
+	RwndLimited            time.Duration `json:"tcpi_rwnd_limited_ns"`   // of that held by the peer's window
+	SndbufLimited          time.Duration `json:"tcpi_sndbuf_limited_ns"` // of that held by the send buffer
+	DSACKDups              uint64        `json:"tcpi_dsack_dups"`
+	ReordSeen              uint64        `json:"tcpi_reord_seen"`
+	RcvOOOPack             uint64        `json:"tcpi_rcv_ooopack"` // segments that arrived out of order
+	SndWnd                 int           `json:"tcpi_snd_wnd"`
+	RcvWnd                 int           `json:"tcpi_rcv_wnd"`
+	LastDataSent           time.Duration `json:"tcpi_last_data_sent_ns"` // since
+	LastDataRecv           time.Duration `json:"tcpi_last_data_recv_ns"`
+	LastAckRecv            time.Duration `json:"tcpi_last_ack_recv_ns"`
 
-	Options              uint8 // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data was acknowledged
-	SndWScale, RcvWScale uint8
-	AdvMSS               int
+	Options   uint8 `json:"tcpi_options"` // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data was acknowledged
+	SndWScale uint8 `json:"tcpi_snd_wscale"`
+	RcvWScale uint8 `json:"tcpi_rcv_wscale"`
+	AdvMSS    int   `json:"tcpi_advmss"`
 }
