@@ -13,6 +13,7 @@
 //
 // # Where it differs from packetdrill
 //
+// "cksum" in a dss may stand without a value: the checksum that is right for zeros.
 // Shell commands are not run: those that say something about the stack (sysctl, ip
 // mptcp, nstat) are recognised and applied, and any other is an error. Time is
 // exact: the tolerances of scripts hide nothing but a kernel's timer granularity.

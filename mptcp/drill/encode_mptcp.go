@@ -220,7 +220,17 @@ func (r *run) mapping(w *builder, d *DSS, p *Packet, f *flow, fin int64) {
 	default:
 		w.u16(uint16(p.Len + fin))
 	}
-	if d.HasChecksum {
+	switch {
+	case d.AutoChecksum:
+		dsn, _ := r.bases(p.Out)
+		if d.DSN.Given {
+			dsn += d.DSN.Val
+		} else {
+			dsn += uint64(f.ssn)
+		}
+		ssn, dll := binary.BigEndian.Uint32(w.b[len(w.b)-6:]), binary.BigEndian.Uint16(w.b[len(w.b)-2:])
+		w.u16(wire.DSSChecksum(wire.DSN(dsn), wire.Seq(ssn), dll, 0)) // payloads are zeros
+	case d.HasChecksum:
 		w.u16(d.Checksum)
 	}
 }

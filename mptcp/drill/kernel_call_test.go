@@ -176,9 +176,6 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 
 func (k *kernelRun) kernelSocket(c *Call) (doCall, func(int) error, error) {
 	proto := argInt(c, 2)
-	if proto == socket.IPProtoMPTCP {
-		return nil, nil, unsupported("on the kernel, MPTCP")
-	}
 	do := func() (int, error) {
 		fd, err := unix.Socket(unix.AF_INET, argInt(c, 1)|unix.SOCK_CLOEXEC, proto)
 		if err == nil {

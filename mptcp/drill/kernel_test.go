@@ -31,7 +31,7 @@ func TestScriptsOnKernel(t *testing.T) {
 	case "":
 		t.Skip("DRILL_KERNEL=1 runs the scripts on this machine's kernel (as root)")
 	case "1":
-		where = "testdata/tcp"
+		where = "testdata"
 	}
 	files, err := Find(where)
 	if err != nil {
@@ -357,6 +357,14 @@ func (k *kernelRun) kernelCommand(text string) error {
 			}
 			continue
 		}
+		if m := testCounter.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			time.Sleep(5 * time.Millisecond)
+			n, err := strconv.ParseInt(m[4], 10, 64)
+			if got := k.netstat(m[2]); err == nil && m[3] == "eq" && got != n {
+				return fmt.Errorf("%s is %d, want %d", m[2], got, n)
+			}
+			continue
+		}
 		if strings.HasPrefix(line, "! ss -Mtn") {
 			continue
 		}
@@ -391,6 +399,32 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 		"tcpi_advmss": int64(in.Advmss), "tcpi_reordering": int64(in.Reordering), "tcpi_pmtu": int64(in.Pmtu),
 		"tcpi_delivered": int64(in.Delivered), "tcpi_delivered_ce": int64(in.Delivered_ce), "tcpi_probes": int64(in.Probes),
 	}
+}
+
+// netstat returns a counter of the namespace, -1 if there is none.
+func (k *kernelRun) netstat(name string) int64 {
+	b, err := os.ReadFile("/proc/thread-self/net/netstat")
+	if err != nil {
+		return -1
+	}
+	var names []string
+	for line := range strings.Lines(string(b)) {
+		w := strings.Fields(line)
+		if len(names) != len(w) || len(w) == 0 || names[0] != w[0] {
+			names = w
+			continue
+		}
+		for i := range w {
+			if strings.TrimSuffix(w[0], ":")+names[i] == name {
+				v, err := strconv.ParseInt(w[i], 10, 64)
+				if err != nil {
+					return -1
+				}
+				return v
+			}
+		}
+	}
+	return -1
 }
 
 // procState finds the state of a flow in /proc/net/tcp.

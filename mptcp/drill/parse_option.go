@@ -270,9 +270,12 @@ func (p *parser) dss(o *Option) error {
 		case "dll":
 			d.DLL, err = p.assigned(65535)
 		case "cksum":
-			var n int64
-			n, err = p.assigned(65535)
-			d.HasChecksum, d.Checksum = true, uint16(n)
+			d.HasChecksum, d.AutoChecksum = true, true
+			if p.tok.is("=") {
+				var n int64
+				n, err = p.assigned(65535)
+				d.Checksum, d.AutoChecksum = uint16(n), false
+			}
 		case "nocs":
 		case "fin":
 			d.FIN = true

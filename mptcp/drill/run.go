@@ -13,6 +13,7 @@ import (
 	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/machine"
+	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/socket"
 	"mptcplab/mptcp/tcp"
 )
@@ -99,6 +100,7 @@ func newRun(s *Script, set settings) *run {
 	var env mptcp.Env
 	env.Links = []mptcp.Link{r.link}
 	env.Host.Default = r.sysctl.config()
+	env.Host.Limits = pm.Limits{Subflows: 2} // Linux's
 	env.Host.Sysctl.FastOpen = 0x70403
 	env.Host.Sysctl.FastOpenKeys, _ = fastOpenKeys("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4")
 	env.Seed = [32]byte{'d', 'r', 'i', 'l', 'l'}

@@ -199,6 +199,7 @@ type DSS struct {
 	SSN, DLL        int64 // -1: not given
 	HasChecksum     bool
 	Checksum        uint16
+	AutoChecksum    bool // cksum without a value: the right one
 	FIN             bool
 }
 

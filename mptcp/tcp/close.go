@@ -52,7 +52,7 @@ func (c *Conn) abort(err *ResetError) {
 		return
 	case StateSYNSent, StateTimeWait:
 	default:
-		c.owed.rst = true
+		c.owed.rst, c.owed.rstFlags = true, wire.RST|wire.ACK
 	}
 	c.gone(err)
 }
@@ -68,7 +68,7 @@ func (c *Conn) gone(err error) {
 		c.timers.Stop(i)
 	}
 	c.flow.Established = false
-	c.owed = owed{rst: c.owed.rst, stray: c.owed.stray, straySeq: c.owed.straySeq, closed: c.owed.closed}
+	c.owed = owed{rst: c.owed.rst, rstFlags: c.owed.rstFlags, stray: c.owed.stray, straySeq: c.owed.straySeq, closed: c.owed.closed}
 }
 
 // end ends the connection with event e (0: none) and Closed.

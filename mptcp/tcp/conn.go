@@ -139,6 +139,7 @@ type receiver struct {
 type owed struct {
 	syn      bool
 	rst      bool // ours: the connection is aborted
+	rstFlags wire.Flags
 	stray    bool // RST that answers a segment that fits nothing
 	straySeq wire.Seq
 	acks     int // pure ACKs

@@ -16,7 +16,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 	case StateClosed:
 		if c.owed.rst {
 			c.owed.rst = false
-			n = c.emit(now, b, wire.RST|wire.ACK, c.sndNxt, 0)
+			n = c.emit(now, b, c.owed.rstFlags, c.sndNxt, 0)
 		}
 		c.sayClosed(now)
 		return n, n > 0

@@ -155,7 +155,11 @@ func (c *Conn) handleOptions(now clock.Instant, s *wire.Segment) bool {
 		if !errors.As(err, &re) {
 			re = &ResetError{Text: err.Error()}
 		}
+		opening := c.state == StateSYNReceived && c.passive
 		c.abort(re)
+		if opening {
+			c.owed.rstFlags = wire.RST // as to a segment for no connection: Linux has none yet
+		}
 	}
 	return c.state != StateClosed
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/wire"
 )
 
 // orphanRetries bounds the retransmissions of a connection that nobody owns any
@@ -226,7 +227,7 @@ func (c *Conn) onKeepalive(now clock.Instant) {
 		c.timers.Set(timerKeepalive, heard.Add(c.cfg.KeepaliveIdle))
 	case c.cfg.UserTimeout == 0 && c.probesOut >= c.cfg.KeepaliveProbes,
 		c.cfg.UserTimeout > 0 && c.probesOut > 0 && now.Sub(heard) >= c.cfg.UserTimeout:
-		c.owed.rst = true
+		c.owed.rst, c.owed.rstFlags = true, wire.RST|wire.ACK
 		c.end(now, ErrTimedOut, TimedOut)
 	default:
 		c.probesOut++
