@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"time"
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
@@ -27,8 +26,7 @@ type flowKey struct{ a, b netip.AddrPort } // a is at link 0
 // they come in.
 type flow struct {
 	last  clock.Instant
-	gap   time.Duration // before the packet that is being looked at
-	dead  uint64        // rules with Idle that have forgotten it
+	dead  uint64 // rules with Idle that have forgotten it
 	dir   [2]track
 	timed bool
 }
@@ -134,7 +132,7 @@ func (f *flows) watch(fl *flow) {
 // enter finds the connection of a packet and translates what it acknowledges.
 func (m *Middlebox) enter(now clock.Instant, v *view) {
 	f := m.flows.of(v)
-	f.gap, f.last = now.Sub(f.last), now
+	f.forget(now, m.rules)
 	v.flow = f
 	back := &f.dir[1-v.dir]
 	if v.seg.Flags&wire.ACK == 0 {
@@ -160,12 +158,14 @@ func (v *view) setAck(ack wire.Seq) {
 	binary.BigEndian.PutUint32(v.packet()[v.layout.TCP+8:], uint32(ack))
 }
 
-// idle reports whether rule i has forgotten the flow.
-func (f *flow) idle(d time.Duration, i int) bool {
-	if f.gap >= d && (f.dir[0].known || f.dir[1].known) {
-		f.dead |= 1 << (i & 63)
+// forget notes which rules have forgotten the flow when a packet of it comes.
+func (f *flow) forget(now clock.Instant, rules []ruleState) {
+	for i := range rules {
+		if d := rules[i].Match.Idle; d > 0 && now.Sub(f.last) >= d && (f.dir[0].known || f.dir[1].known) {
+			f.dead |= 1 << (i & 63)
+		}
 	}
-	return f.dead&(1<<(i&63)) != 0
+	f.last = now
 }
 
 // note remembers a packet that goes on.

@@ -374,7 +374,7 @@ func (v *view) matches(c *Match, i int) bool {
 		c.Data && !data || c.NoData && data {
 		return false
 	}
-	if c.Idle > 0 && !v.flow.idle(c.Idle, i) {
+	if c.Idle > 0 && v.flow.dead&(1<<(i&63)) == 0 {
 		return false
 	}
 	if t := v.flow; c.Unseen && (s.Flags&wire.ACK == 0 || !t.dir[1-v.dir].known || s.Ack.LessEq(t.dir[1-v.dir].top)) {
