@@ -60,6 +60,7 @@ func (x *experiment) assemble() result.Run {
 			}
 		}
 	}
+	r.Expect = append(r.Expect, x.verdicts...)
 	return r
 }
 

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (x *experiment) restored(path string, from, to clock.Instant) bool {
 		l := &x.run.Topology.Links[i]
 		links[l.Name] = state{silent: silent(l.Impair)}
 	}
-	for i := range x.run.Timeline {
+	for _, i := range x.inOrder() {
 		e := &x.run.Timeline[i]
 		name := subject(e)
 		before := links[name]
@@ -116,12 +117,32 @@ func (x *experiment) restored(path string, from, to clock.Instant) bool {
 			after.down = !*up
 		}
 		links[name] = after
-		t := clock.Instant(e.At)
+		t := x.due(i)
 		if onLink(path, name) && before != (state{}) && after == (state{}) && t >= from && t <= to {
 			return true
 		}
 	}
 	return false
+}
+
+// due is when an event of the timeline came or was to come.
+func (x *experiment) due(i int) clock.Instant {
+	if x.run.Timeline[i].When != nil {
+		return clock.Instant(math.Round(x.events[i].At * 1e9))
+	}
+	return clock.Instant(x.run.Timeline[i].At)
+}
+
+// inOrder returns the numbers of the events that were not waited for in vain, in
+// order of time.
+func (x *experiment) inOrder() (list []int) {
+	for i := range x.run.Timeline {
+		if x.run.Timeline[i].When == nil || x.events[i].Happened {
+			list = append(list, i)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(x.due(a), x.due(b)) })
+	return list
 }
 
 // silent reports whether a link lets nothing through, at least one way.

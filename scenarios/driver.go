@@ -49,6 +49,8 @@ type driver interface {
 	// idle reports whether no host owes anything any more.
 	idle() bool
 	fingerprint() string
+	// every is how often conditions of events are looked at.
+	every() time.Duration
 	close() error
 }
 

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"mptcplab/scenarios/observe"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
+	"mptcplab/topology"
 	"mptcplab/workloads"
 )
 
@@ -22,15 +24,17 @@ import (
 // goroutine, except for what mu guards: taps and tracers, which run in the turns
 // of the hosts, feed that.
 type experiment struct {
-	run      *spec.Run
-	d        driver
-	flows    []*flow
-	impair   map[string][2]impairments.Config // the links as they are now
-	captured map[string]bool                  // interfaces whose packets are kept
-	events   []result.Event
-	edges    []clock.Instant // at which expectations look, in order
-	sampled  samples
-	files    *result.RunWriter
+	run       *spec.Run
+	d         driver
+	flows     []*flow
+	impair    map[string][2]impairments.Config // the links as they are now
+	behaviour map[string][2]topology.Behaviour // and what was said of those that events change
+	verdicts  []result.Expect                  // on checks of the timeline
+	captured  map[string]bool                  // interfaces whose packets are kept
+	events    []result.Event
+	edges     []clock.Instant // at which expectations look, in order
+	sampled   samples
+	files     *result.RunWriter
 
 	mu       sync.Mutex
 	last     clock.Instant // of the packets: taps of two hosts may cross by microseconds
@@ -52,6 +56,7 @@ func newExperiment(run *spec.Run, contents map[string][]byte, edges []time.Durat
 		l := &run.Topology.Links[i]
 		x.impair[l.Name] = l.Impair
 	}
+	x.behaviour = maps.Clone(run.Behaviour)
 	for _, name := range captured {
 		x.captured[name] = true
 	}
@@ -118,8 +123,8 @@ func (t tracer) Trace(e trace.Event) {
 
 // carryOut runs the experiment on its driver to the end.
 func (x *experiment) carryOut(ctx context.Context, progress func(*experiment)) error {
-	actions := x.timeline()
-	slices.SortStableFunc(actions, func(a, b action) int { return int(a.at.Sub(b.at)) })
+	actions, waits := x.timeline()
+	defer func() { x.verdicts = append(x.verdicts, x.missed(waits)...) }()
 	limit := clock.Instant(x.run.Timeout)
 	if x.run.Duration > 0 {
 		limit = clock.Instant(x.run.Duration)
@@ -133,11 +138,19 @@ func (x *experiment) carryOut(ctx context.Context, progress func(*experiment)) e
 		if len(x.edges) > 0 {
 			next = min(next, x.edges[0])
 		}
+		if len(waits) > 0 {
+			next = min(next, x.d.now().Add(x.d.every()))
+		}
 		if err := x.d.run(ctx, next); err != nil {
 			return err
 		}
 		now := x.d.now()
 		x.look(next, next == tick)
+		var more []action
+		if more, waits = x.awaited(now, waits); more != nil {
+			actions = append(actions, more...)
+			slices.SortStableFunc(actions, func(a, b action) int { return int(a.at.Sub(b.at)) })
+		}
 		for len(actions) > 0 && actions[0].at <= now {
 			a := actions[0]
 			actions = actions[1:]

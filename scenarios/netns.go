@@ -481,6 +481,8 @@ func (d *netnsDriver) idle() bool {
 	return true
 }
 
+func (d *netnsDriver) every() time.Duration { return 5 * time.Millisecond }
+
 func (d *netnsDriver) fingerprint() string { return "" }
 
 func (d *netnsDriver) close() error {

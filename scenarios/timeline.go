@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,34 +23,46 @@ type action struct {
 }
 
 // timeline turns the events of the run into actions, in order of time; events of
-// one instant keep the order of the file.
-func (x *experiment) timeline() []action {
-	var actions []action
+// one instant keep the order of the file. Those with a condition wait.
+func (x *experiment) timeline() (actions []action, waits []wait) {
 	for i := range x.run.Timeline {
 		e := &x.run.Timeline[i]
 		record := len(x.events)
 		x.events = append(x.events, result.Event{Name: e.Name, Text: describe(e), At: e.At.Seconds()})
-		actions = append(actions, action{clock.Instant(e.At), func(now clock.Instant) error {
-			if x.flowsOver() {
-				return nil // reported as not happened
-			}
-			x.events[record].Happened = true
-			x.events[record].Actual = x.d.now().Seconds()
-			x.files.Events.Timeline(x.events[record])
-			x.dumpSockets(now, x.events[record].Text)
-			if e.Name != "" {
-				x.markEvent(e.Name)
-			}
-			if err := x.apply(e); err != nil {
-				return fmt.Errorf("event %s at %v: %w", x.events[record].Text, e.At, err)
-			}
-			return nil
-		}})
-		if e.Impair != nil && e.Ramp > 0 {
-			actions = append(actions, x.ramp(e)...)
+		if e.When != nil {
+			x.events[record].When = e.When.String()
+			waits = append(waits, wait{e, record})
+			continue
 		}
+		actions = append(actions, x.actions(e, record, clock.Instant(e.At))...)
 	}
-	return actions
+	slices.SortStableFunc(actions, func(a, b action) int { return int(a.at.Sub(b.at)) })
+	return actions, waits
+}
+
+// actions are what an event does at an instant.
+func (x *experiment) actions(e *spec.Event, record int, at clock.Instant) []action {
+	happen := func(now clock.Instant) error {
+		if x.flowsOver() && e.Check == nil {
+			return nil // reported as not happened
+		}
+		x.events[record].Happened = true
+		x.events[record].Actual = x.d.now().Seconds()
+		x.files.Events.Timeline(x.events[record])
+		x.dumpSockets(now, x.events[record].Text)
+		if e.Name != "" {
+			x.markEvent(e.Name)
+		}
+		if err := x.apply(e); err != nil {
+			return fmt.Errorf("event %s at %v: %w", x.events[record].Text, at, err)
+		}
+		return nil
+	}
+	list := []action{{at, happen}}
+	if e.Impair != nil && e.Ramp > 0 {
+		list = append(list, x.ramp(e, at)...)
+	}
+	return list
 }
 
 // apply does what an event says.
@@ -70,14 +83,16 @@ func (x *experiment) apply(e *spec.Event) error {
 		return x.applyHost(e)
 	case e.Middlebox != "":
 		return x.applyMiddlebox(e)
+	case e.Check != nil:
+		measured, wanted, holds := e.Check.Now(x.live())
+		x.verdicts = append(x.verdicts, result.Expect{That: describe(e), Measured: measured, Wanted: wanted, Pass: holds})
 	}
-	return nil // a mark
+	return nil // or a mark
 }
 
 func (x *experiment) applyLink(e *spec.Event) error {
 	if e.Impair != nil && e.Ramp == 0 { // a ramp's own actions do it
-		x.impair[e.Link] = *e.Impair
-		if err := x.d.setImpairments(e.Link, *e.Impair); err != nil {
+		if err := x.setImpair(e.Link, x.changed(e)); err != nil {
 			return err
 		}
 	}
@@ -85,6 +100,24 @@ func (x *experiment) applyLink(e *spec.Event) error {
 		return x.d.setLinkUp(e.Link, *e.LinkUp)
 	}
 	return nil
+}
+
+// changed is how a link behaves after an event: the keys that it names have changed,
+// whatever came before.
+func (x *experiment) changed(e *spec.Event) (c [2]impairments.Config) {
+	b := x.behaviour[e.Link]
+	for d := range b {
+		b[d].Apply(e.Change[d])
+		c[d] = b[d].Config()
+		c[d].PathRTT = e.Impair[d].PathRTT
+	}
+	x.behaviour[e.Link] = b
+	return c
+}
+
+func (x *experiment) setImpair(link string, c [2]impairments.Config) error {
+	x.impair[link] = c
+	return x.d.setImpairments(link, c)
 }
 
 // applyHost makes all changes of an event, in the order in which the file's reader
@@ -147,22 +180,21 @@ func (x *experiment) stop(f *flow) {
 
 // ramp changes the link in steps, linearly from what it is when the event comes
 // to what the event says.
-func (x *experiment) ramp(e *spec.Event) []action {
+func (x *experiment) ramp(e *spec.Event, at clock.Instant) []action {
 	var actions []action
-	var from [2]impairments.Config
+	var from, to [2]impairments.Config
 	steps := max(1, int(e.Ramp/rampStep))
 	for i := range steps + 1 {
-		actions = append(actions, action{clock.Instant(e.At + e.Ramp*time.Duration(i)/time.Duration(steps)), func(clock.Instant) error {
+		actions = append(actions, action{at.Add(e.Ramp * time.Duration(i) / time.Duration(steps)), func(clock.Instant) error {
 			if i == 0 {
-				from = x.impair[e.Link]
+				from, to = x.impair[e.Link], x.changed(e)
 				return nil
 			}
 			var c [2]impairments.Config
 			for d := range c {
-				c[d] = impairments.Between(from[d], e.Impair[d], i, steps)
+				c[d] = impairments.Between(from[d], to[d], i, steps)
 			}
-			x.impair[e.Link] = c
-			return x.d.setImpairments(e.Link, c)
+			return x.setImpair(e.Link, c)
 		}})
 	}
 	return actions
@@ -177,6 +209,8 @@ func describe(e *spec.Event) string {
 		return "down"
 	}
 	switch {
+	case e.Check != nil:
+		return "check " + e.Check.String()
 	case e.Link != "" && e.Impair != nil:
 		s := e.Link + " changes"
 		if e.Impair[0].Blackhole && e.Impair[1].Blackhole {

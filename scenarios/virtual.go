@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"mptcplab/impairments"
 	"mptcplab/mptcp"
@@ -277,6 +278,8 @@ func (d *virtualDriver) idle() bool {
 	}
 	return true
 }
+
+func (d *virtualDriver) every() time.Duration { return time.Millisecond }
 
 func (d *virtualDriver) fingerprint() string { return fmt.Sprintf("%016x", d.lab.Fingerprint()) }
 

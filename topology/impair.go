@@ -2,6 +2,7 @@ package topology
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"mptcplab/impairments"
@@ -17,6 +18,18 @@ type Change struct {
 
 // Empty reports whether the change changes nothing.
 func (c Change) Empty() bool { return len(c.set) == 0 && c.inOrder == nil && c.ecn == nil }
+
+// Then returns the change that is c and then d.
+func (c Change) Then(d Change) Change {
+	c.set = append(slices.Clone(c.set), d.set...)
+	if d.inOrder != nil {
+		c.inOrder = d.inOrder
+	}
+	if d.ecn != nil {
+		c.ecn = d.ecn
+	}
+	return c
+}
 
 // Behaviour is how one direction of a link behaves, with what was said about
 // in_order and ecn: without a word, jitter keeps order if there is a rate, as netem's

@@ -151,8 +151,9 @@ type Handover struct {
 // Event is an event of the timeline with its intended and actual time.
 type Event struct {
 	Name     string  `json:"name,omitempty"`
-	Text     string  `json:"text"` // what it did, in a line
-	At       float64 `json:"at_s"`
+	Text     string  `json:"text"`           // what it did, in a line
+	When     string  `json:"when,omitempty"` // what it waited for
+	At       float64 `json:"at_s"`           // when it was due; 0 if what it waited for never came
 	Actual   float64 `json:"actual_s"`
 	Happened bool    `json:"happened"`
 }

@@ -95,7 +95,6 @@ func TestMistakes(t *testing.T) {
 		{"two subjects", "link: wifi, blackhole", "link: wifi, host: phone, blackhole", "16:5", []string{"this one has 2"}},
 		{"no such link", "link: wifi, blackhole", "link: wfi, blackhole", "16:32", []string{`"wifi"`}},
 		{"no time", "at: 5s, ", "", "16:5", []string{`"at" is missing`}},
-		{"when", "at: 5s, ", "when: flow.get.bytes > 1MB, ", "16:12", []string{"known, not built yet"}},
 		{"nothing changes", ", blackhole: true", "", "16:5", []string{"nothing changes"}},
 		{"wrong change", "blackhole: true", "notice: true", "16:46", []string{`"notice" does not go with link`}},
 		{"iface without state", "link: wifi, blackhole: true", "iface: phone.wifi, notice: true", "16:5", []string{"needs state"}},

@@ -41,8 +41,20 @@ func (d *document) run(fabric string, p pairing, point []Axis, axes []expect.Axi
 	}
 	d.markAssumed(&run)
 	run.Timeline = d.resolveTimeline(run.Topology, run.Hosts, run.Workloads, r)
+	d.resolveConditions(&run, axes, r)
+	d.behaviours(&run)
 	run.Expect = d.resolveExpect(&run, fabric, axes, r)
 	return run
+}
+
+// behaviours keeps what the links that events change are before.
+func (d *document) behaviours(run *Run) {
+	run.Behaviour = map[string][2]topology.Behaviour{}
+	for i := range run.Timeline {
+		if e := &run.Timeline[i]; e.Impair != nil {
+			run.Behaviour[e.Link] = *d.draft.Behaviour(e.Link)
+		}
+	}
 }
 
 func (d *document) resolveHost(n *topology.Node, work []Workload, r *decode.Report) Host {

@@ -43,7 +43,8 @@ type Run struct {
 	Timeline  []Event
 	Duration  time.Duration // 0: until all workloads are done
 	Timeout   time.Duration
-	Expect    []Expectation // those that apply to this run
+	Expect    []Expectation                    // those that apply to this run
+	Behaviour map[string][2]topology.Behaviour // of the links that events change, before them
 }
 
 // Axis is one axis of a sweep and its value in a run.
@@ -125,12 +126,15 @@ type WritePattern struct {
 
 // Event is one entry of the timeline. Exactly one of the subjects is set.
 type Event struct {
-	At   time.Duration
-	Name string
-	Part string // the name of the event that it is a part of: a group's is one event for each member, the first has the Name
+	At    time.Duration      // unless When is set
+	When  *expect.Comparison // it comes After later than the first instant at which this holds
+	After time.Duration
+	Name  string
+	Part  string // the name of the event that it is a part of: a group's is one event for each member, the first has the Name
 
-	Link   string // impairments change: the whole new Config of both directions
-	Impair *[2]impairments.Config
+	Link   string                 // impairments change: the whole new Config of both directions
+	Impair *[2]impairments.Config // for events with When: as if it came after those with At
+	Change [2]topology.Change     // what of it changes: the named keys, by direction
 	Ramp   time.Duration
 	LinkUp *bool // state: down and up of the link
 
@@ -154,7 +158,8 @@ type Event struct {
 	Workload string
 	Stop     bool
 
-	Mark string
+	Mark  string
+	Check *expect.Comparison // must hold then
 }
 
 // Position is where something stands in a scenario file.

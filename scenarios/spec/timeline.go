@@ -1,11 +1,13 @@
 package spec
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"mptcplab/impairments"
 	"mptcplab/mptcp/pm"
+	"mptcplab/scenarios/expect"
 	"mptcplab/topology"
 	"mptcplab/topology/decode"
 )
@@ -20,9 +22,12 @@ type eventDraft struct {
 	state                 *bool
 	endpoints             [3]*endpointDraft // add, delete, change
 	limits                *limitsDraft
+	when, check           string // expressions
+	exprAt                map[string]Position
+	parts                 int // events that it became
 }
 
-var subjects = []string{"link", "iface", "host", "workload", "middlebox", "mark"}
+var subjects = []string{"link", "iface", "host", "workload", "middlebox", "mark", "check"}
 
 var stateType = decode.Type[bool]{What: "up or down", Schema: decode.OneOf(decode.Enum("up", "down"), decode.Parameter), Parse: func(s string) (bool, error) {
 	_, err := decode.EnumType([]string{"up", "down"}).Parse(s)
@@ -31,17 +36,17 @@ var stateType = decode.Type[bool]{What: "up or down", Schema: decode.OneOf(decod
 
 // eventKeys declares section 7 of the schema.
 func (d *document) eventKeys(_ int, m *decode.Map) {
-	e := eventDraft{at: m.At, nameAt: m.At, subjectAt: m.At, path: m.Path}
+	e := eventDraft{at: m.At, nameAt: m.At, subjectAt: m.At, path: m.Path, exprAt: map[string]Position{}}
 	decode.Get(m, "at", decode.TimeType, &e.At, "from 0, when the topology is ready")
-	m.Reserved("when", "fires once, when the expression holds", decode.Pattern("."))
-	m.Reserved("after", "later than when", decode.TimeType.Schema)
+	decode.Get(m, "when", decode.TextType, &e.when, "in place of at: the first instant at which an expression holds, such as flow.get.bytes > 5MB; if it never does, the run fails")
+	decode.Get(m, "after", decode.TimeType, &e.After, "that long after when holds; default 0s")
 	decode.Get(m, "name", decode.NameType, &e.Name, "for handover.NAME")
 	decode.Get(m, "link", decode.NameType, &e.Link, "a link, or a group of them, whose behaviour or state changes")
 	decode.Get(m, "iface", endType, &e.Iface, "HOST.LINK: ip link set; HOST may be a group")
 	decode.Get(m, "host", decode.NameType, &e.Host, "a host, or a group of them, whose endpoints change")
 	decode.Get(m, "workload", endType, &e.Workload, "a workload, or WORKLOAD.MEMBER of a group")
 	decode.Get(m, "middlebox", decode.NameType, &e.Middlebox, "a middlebox, on all links that go through it")
-	m.Reserved("check", "must hold now", decode.Pattern("."))
+	decode.Get(m, "check", decode.TextType, &e.check, "an expression that must hold then")
 	decode.Get(m, "mark", decode.TextType, &e.Mark, "a mark in results and plots")
 	e.both = topology.ImpairKeys(m)
 	for _, dir := range []topology.Direction{topology.Uplink, topology.Downlink} {
@@ -68,11 +73,26 @@ func (d *document) eventKeys(_ int, m *decode.Map) {
 	if m.Describing() {
 		return
 	}
-	if !m.Has("when") {
-		m.Require("at")
-	}
+	e.checkTime(m)
 	e.checkSubject(m)
 	d.timeline = append(d.timeline, e)
+}
+
+// checkTime refuses events that do not say when, or say it twice.
+func (e *eventDraft) checkTime(m *decode.Map) {
+	for _, key := range []string{"when", "check"} {
+		if m.Has(key) {
+			e.exprAt[key] = m.PositionOf(key)
+		}
+	}
+	switch {
+	case m.Has("at") && m.Has("when"):
+		m.Errorf("give either at or when")
+	case m.Has("after") && !m.Has("when"):
+		m.Report().Errorf(m.PositionOf("after"), "%s: after goes with when", m.Path)
+	case !m.Has("when"):
+		m.Require("at")
+	}
 }
 
 func (e *eventDraft) hostKeys(m *decode.Map) {
@@ -104,9 +124,6 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 			e.subjectAt = m.PositionOf(s)
 		}
 	}
-	if m.Has("check") {
-		return // reported already
-	}
 	if len(have) != 1 {
 		m.Errorf("an event has one subject, this one has %d%s", len(have), decode.Allowed(subjects))
 		return
@@ -121,6 +138,7 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 		"workload":  {"stop"},
 		"middlebox": {"enabled", "rules"},
 		"mark":      {},
+		"check":     {},
 	}
 	changes, foreign := 0, 0
 	for _, key := range m.Present() {
@@ -133,7 +151,7 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 			m.Report().Errorf(m.PositionOf(key), "%s: %q does not go with %s", m.Path, key, have[0])
 		}
 	}
-	if changes == 0 && foreign == 0 && have[0] != "mark" {
+	if changes == 0 && foreign == 0 && len(own[have[0]]) > 0 {
 		m.Errorf("nothing changes; give %s", strings.Join(append(own[have[0]], impairWord(have[0])...), ", "))
 	}
 	if have[0] == "iface" && !m.Has("state") {
@@ -174,10 +192,16 @@ func isImpairKey(key string) bool { return slices.Contains(impairKeyNames, key) 
 
 // resolveTimeline orders the events by time and works out what each leads to: a
 // link event is a change of the named keys only, so the whole new behaviour of
-// both directions follows from the events before it.
+// both directions follows from the events before it. When those with a condition
+// come is not known: they are last, in the order of the file.
 func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Workload, r *decode.Report) []Event {
 	drafts := slices.Clone(d.timeline)
-	slices.SortStableFunc(drafts, func(a, b eventDraft) int { return int(max(-1, min(1, a.At-b.At))) })
+	slices.SortStableFunc(drafts, func(a, b eventDraft) int {
+		if a.when != "" || b.when != "" {
+			return min(1, len(a.when)) - min(1, len(b.when))
+		}
+		return cmp.Compare(a.At, b.At)
+	})
 	now := map[string]*[2]topology.Behaviour{}
 	state := map[string]*pathManager{}
 	for _, h := range hosts {
@@ -198,8 +222,38 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 			}
 		}
 		out = append(out, parts...)
+		e.parts = len(parts)
 	}
+	d.timeline = drafts
 	return out
+}
+
+// resolveConditions reads the expressions of events, for which all names of the run
+// must be known.
+func (d *document) resolveConditions(run *Run, axes []expect.AxisNames, r *decode.Report) {
+	names := resultNames(run, axes)
+	k := 0
+	for i := range d.timeline {
+		e := &d.timeline[i]
+		when, check := e.condition("when", e.when, names, r), e.condition("check", e.check, names, r)
+		for range e.parts {
+			run.Timeline[k].When, run.Timeline[k].Check = when, check
+			k++
+		}
+	}
+}
+
+// condition reads an expression; nil: there is none, or it is wrong.
+func (e *eventDraft) condition(key, text string, names *expect.Names, r *decode.Report) *expect.Comparison {
+	if text == "" {
+		return nil
+	}
+	c, err := expect.ParseNow(text, names)
+	if err != nil {
+		r.Errorf(e.exprAt[key], "%s.%s: %v (in %q)", e.path, key, err, text)
+		return nil
+	}
+	return c
 }
 
 // resolveEvent works out what an event leads to: one event for each member of a
@@ -306,6 +360,7 @@ func (d *document) resolveLinkEvent(e *eventDraft, l *topology.Link, now map[str
 	}
 	e.Impair = new([2]impairments.Config)
 	for dir := range b {
+		e.Change[dir] = e.both.Then(e.each[dir])
 		b[dir].Apply(e.both)
 		b[dir].Apply(e.each[dir])
 		e.Impair[dir] = b[dir].Config()
