@@ -269,7 +269,7 @@ func (c *Conn) reap(now clock.Instant) {
 // DATA_ACKed goes to the others.
 func (c *Conn) endSubflow(now clock.Instant, sf *subflow) {
 	sf.stage = ended
-	sf.joinAt, sf.failAt = clock.Never, clock.Never
+	sf.joinAt, sf.failAt, sf.removal.at = clock.Never, clock.Never, clock.Never
 	c.requeue(sf)
 	c.unbind(sf)
 	c.ended = append(c.ended, sf.info(now))

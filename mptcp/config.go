@@ -19,6 +19,7 @@ type Config struct {
 	ChecksumEnabled             bool          // net.mptcp.checksum_enabled
 	FastCloseACK                bool          // Abort: MP_FASTCLOSE on an ACK (RFC 8684, 3.5, option A), not on RSTs as in Linux
 	DenyJoinInitial             bool          // allow_join_initial_addr_port=0: flag C
+	RemoveAddrKeepalive         bool          // on REMOVE_ADDR ask the subflow by a keepalive, and close it only if it is silent
 	AddAddrTimeout              time.Duration // 0 is 120 s; negative: none is sent again
 	CloseTimeout                time.Duration // 0 is 60 s
 	StaleLossCount              int           // 0 is 4

@@ -71,6 +71,7 @@ func (c *Conn) work(now clock.Instant) {
 	c.reap(now)
 	c.confirmJoins(now)
 	c.repeatFails(now)
+	c.checkRemovals(now)
 	c.stack.runPM(now)
 	c.closeWork(now)
 	c.signalWork(now)
@@ -132,7 +133,7 @@ func (c *Conn) deadline() clock.Instant {
 		if sf.linked && c.stack.links[sf.link].blocked {
 			continue // SetWritable wakes it
 		}
-		at = clock.Min(at, clock.Min(sf.tcp.Deadline(), clock.Min(sf.joinAt, sf.failAt)))
+		at = clock.Min(at, clock.Min(sf.tcp.Deadline(), clock.Min(clock.Min(sf.joinAt, sf.failAt), sf.removal.at)))
 	}
 	return at
 }

@@ -402,7 +402,11 @@ func (c *Conn) handleRemoveAddr(now clock.Instant, r *wire.RemoveAddr) {
 		}
 		c.signals.known = kept
 		for _, sf := range c.subflows {
-			if sf.remoteID == id {
+			switch {
+			case sf.remoteID != id:
+			case c.cfg.RemoveAddrKeepalive && sf.stage == open:
+				sf.askAlive(now)
+			default:
 				sf.retire("remove_addr")
 			}
 		}

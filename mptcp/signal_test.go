@@ -202,18 +202,50 @@ func TestPortOfJoin(t *testing.T) {
 	}
 }
 
-// GEN-04: initial sequence numbers are those of RFC 6528: a hash of the four-tuple under
-// a secret, and a clock of 4 microseconds.
-func TestInitialSequenceNumbers(t *testing.T) {
-	p := newPeer(t, scriptHost)
-	a, b := addrPort("10.0.1.1:1000"), addrPort("10.0.1.2:80")
-	first := p.s.iss(0, a, b)
-	if d := p.s.iss(p.now.Add(time.Second), a, b).Sub(first); d != 250_000 {
-		t.Errorf("moved by %d in a second", d)
-	}
-	other := New(Env{Links: hostLinks(1, 1), Seed: [32]byte{1}})
-	if p.s.iss(0, b, a) == first || other.iss(0, a, b) == first {
-		t.Error("does not depend on tuple and secret")
+// REM-03 to REM-05, REM-07, LC-36: with RemoveAddrKeepalive, REMOVE_ADDR asks the path
+// whether it lives. If it answers it stays, and closing it is left to the peer; nothing
+// new goes to the address. If it does not, it is reset.
+func TestRemoveAddrKeepalive(t *testing.T) {
+	host := scriptHost
+	host.Default.RemoveAddrKeepalive = true
+	host.Default.TCP.RTOMin = 200 * time.Millisecond
+	for _, alive := range []bool{true, false} {
+		p := newPeer(t, host)
+		x, c, key := p.accepted(wire.CapSHA256)
+		y := p.joined(c, key, 3)
+		p.wait(time.Second)
+		p.flush()
+		x.put(wire.ACK, removeAddr(3), "")
+		probe := y.get()
+		if probe.Flags != wire.ACK || len(probe.Payload) != 0 || probe.Seq != c.subflows[1].tcp.ISS()+c.subflows[1].tcp.SndNxt()-1 {
+			t.Fatalf("no keepalive: %s", probe.String())
+		}
+		if alive {
+			p.wait(10 * time.Millisecond)
+			y.ackAll(c, 1)
+			y.put(wire.ACK, dataAck(key, 0), "")
+		}
+		p.wait(time.Minute)
+		probes, rst := 1, false
+		for len(p.out) > 0 {
+			s := p.next()
+			if s.Dst != y.local || s.Flags&(wire.FIN|wire.SYN) != 0 {
+				t.Errorf("%s", s.String())
+			}
+			if s.Flags&wire.RST != 0 {
+				rst = true
+			} else {
+				probes++
+			}
+		}
+		if want := map[bool]int{true: 1, false: 3}[alive]; probes != want || rst == alive {
+			t.Errorf("alive %v: %d probes, RST %v", alive, probes, rst)
+		}
+		in := c.Info(p.now)
+		if closed := in.Subflows[1].Closed; closed == alive || c.Done() {
+			t.Errorf("alive %v: closed %v, done %v", alive, closed, c.Done())
+		}
+		p.expectCounters(map[string]uint64{"RmAddr": 1})
 	}
 }
 

@@ -58,6 +58,7 @@ type subflow struct {
 	fail          signalState
 	failAt        clock.Instant // repeat ours then: no infinite mapping has come
 	failTries     int
+	removal       removal
 	rst           wire.MPTCPRst // what goes on our RST
 	rstText       string
 	reset         bool         // MP_TCPRST goes on our RST
@@ -79,7 +80,7 @@ type subflow struct {
 
 // newSubflow makes a subflow without TCP; connect or accept follows.
 func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
-	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never, failAt: clock.Never}
+	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never, failAt: clock.Never, removal: removal{at: clock.Never}}
 	c.nextPath++
 	sf.tx.init()
 	sf.rx.init()

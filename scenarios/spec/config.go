@@ -20,6 +20,7 @@ func MPTCPConfig(s Settings, plainTCP bool) mptcp.Config {
 		Scheduler:                   s.MPTCP["scheduler"],
 		ChecksumEnabled:             s.MPTCP["checksum_enabled"] == "true",
 		DenyJoinInitial:             s.MPTCP["allow_join_initial_addr_port"] == "false",
+		RemoveAddrKeepalive:         s.MPTCP["remove_addr_keepalive"] == "true",
 		AddAddrTimeout:              duration(s.MPTCP["add_addr_timeout"]),
 		CloseTimeout:                duration(s.MPTCP["close_timeout"]),
 		StaleLossCount:              integer(s.MPTCP["stale_loss_cnt"]),

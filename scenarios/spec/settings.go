@@ -42,6 +42,7 @@ const (
 
 var mptcpSettings = []setting{
 	{name: "checksum_enabled", kind: boolSetting, def: "false", sysctl: true, ours: true, doc: "DSS checksums"},
+	{name: "remove_addr_keepalive", kind: boolSetting, def: "false", ours: true, doc: "RFC 8684, 3.4.2: a subflow whose address is removed is asked by a keepalive, and stays if it answers; Linux closes it"},
 	{name: "add_addr_timeout", kind: timeSetting, def: "2min", some: true, sysctl: true, ours: true, doc: "until an ADD_ADDR without echo is sent again"},
 	{name: "allow_join_initial_addr_port", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "false sets flag C of MP_CAPABLE"},
 	{name: "stale_loss_cnt", kind: intSetting, def: "4", some: true, sysctl: true, ours: true, doc: "retransmission intervals without progress until a subflow is stale"},
