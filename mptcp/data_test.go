@@ -377,6 +377,12 @@ func TestChecksum(t *testing.T) {
 		if got := p.read(c); got != "defghi" {
 			t.Fatalf("read %q", got)
 		}
+		p.flush() // FBK-14: "The receiver SHOULD stop generating Data ACKs"
+		x.putAt(15, wire.Options{}, "jkl")
+		p.wait(100 * time.Millisecond)
+		if ack := x.get(); ack.Options.Has&wire.HasMPTCP != 0 || p.read(c) != "jkl" {
+			t.Errorf("after the infinite mapping: %s", ack.String())
+		}
 		if in := c.Info(p.now); !in.Fallback {
 			t.Errorf("%+v", in)
 		}

@@ -353,7 +353,7 @@ func (sf *subflow) covers(d *wire.DSS, s *wire.Segment) bool {
 	if n <= 0 || len(s.Payload) == 0 {
 		return true
 	}
-	behind := s.Seq.Sub(sf.tcp.IRS().Add(int(d.SSN))) // of the segment's first byte behind the mapping's
+	behind := s.Seq.Sub(sf.tcp.IRS().Add(int(d.SSN) + int(sf.rx.synData))) // of the segment's first byte behind the mapping's
 	return behind < n && -behind < len(s.Payload)
 }
 

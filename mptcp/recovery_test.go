@@ -262,6 +262,9 @@ func TestBreakBeforeMake(t *testing.T) {
 				t.Errorf("the first byte came %v after the path, want %v at most", d, most)
 			}
 			p.finish(2 * time.Minute)
+			if l, r := p.client.c.LocalAddr().Addr(), p.client.c.RemoteAddr(); l != addr("10.0.1.1") || r != addrPort("10.0.1.2:80") {
+				t.Errorf("LC-48: %v and %v are not the first subflow's", l, r)
+			}
 		})
 	}
 }

@@ -269,3 +269,14 @@ func TestWindowProbed(t *testing.T) {
 		t.Error("no timer")
 	}
 }
+
+// BUF-05: "The send buffer MUST, at a minimum, be as big as the receive buffer"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
+func TestDefaultBuffers(t *testing.T) {
+	for _, cfg := range []Config{{}, {RecvBufferMax: 20 << 20}, {RecvBuffer: 30 << 20}} {
+		c := newPeer(t, HostConfig{}).s.resolve(&cfg)
+		if c.SendBufferMax < c.RecvBufferMax || c.SendBufferMax < c.RecvBuffer {
+			t.Errorf("%d bytes to send, %d and %d to receive", c.SendBufferMax, c.RecvBuffer, c.RecvBufferMax)
+		}
+	}
+}

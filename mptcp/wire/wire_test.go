@@ -250,3 +250,14 @@ func TestReservedBits(t *testing.T) {
 		t.Errorf("subtypes %v", seen)
 	}
 }
+
+// LC-40: the reason codes that section 3.6 defines
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.6).
+func TestResetReasons(t *testing.T) {
+	for code, r := range []RstReason{RstUnspecified, RstMPTCP, RstResources, RstProhibited, RstTooMuchData, RstPerformance, RstMiddlebox} {
+		o := Options{Has: HasMPTCPRst, MPTCPRst: MPTCPRst{Reason: r}}
+		if b := AppendOptions(nil, &o); int(b[3]) != code {
+			t.Errorf("%v is code %d, want %d", r, b[3], code)
+		}
+	}
+}
