@@ -50,7 +50,7 @@ drill-kernel:
 
 # Seeded faults, one at a time: at least nineteen in twenty must make a test fail.
 mutants:
-	$(GO) run ./mptcp/internal/mutants mptcp/internal/mutants/tcp.txt
+	$(GO) run ./mptcp/internal/mutants mptcp/internal/mutants/tcp.txt mptcp/internal/mutants/mptcp.txt
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
