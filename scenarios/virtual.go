@@ -64,10 +64,7 @@ func (x *experiment) newStackHost(n *topology.Node, apps []workloads.App) *stack
 		h.links = append(h.links, stackLink(x.run.Topology, n, i))
 	}
 	env := mptcp.Env{
-		Host: mptcp.HostConfig{
-			Default:     spec.MPTCPConfig(cfg.Settings, cfg.Stack == spec.StackTCP),
-			PathManager: cfg.PathManager, Endpoints: cfg.Endpoints, Limits: cfg.Limits,
-		},
+		Host:  cfg.StackConfig(),
 		Links: append([]mptcp.Link(nil), h.links...),
 		Seed:  seedOf(x.run.Seed, n.Name),
 		Trace: x.tracer(n.Name),

@@ -34,6 +34,16 @@ func MPTCPConfig(s Settings, plainTCP bool) mptcp.Config {
 	return c
 }
 
+// StackConfig returns what a host of ours runs with.
+func (h *Host) StackConfig() mptcp.HostConfig {
+	return mptcp.HostConfig{
+		Default:     MPTCPConfig(h.Settings, h.Stack == StackTCP),
+		PathManager: h.PathManager, Endpoints: h.Endpoints, Limits: h.Limits,
+		SubflowsPerPair: integer(h.Settings.MPTCP["subflows_per_pair"]),
+		BringUp:         duration(h.Settings.MPTCP["bring_up"]),
+	}
+}
+
 // TCPConfig returns the tcp settings as our TCP takes them.
 func TCPConfig(s Settings) tcp.Config {
 	return tcp.Config{

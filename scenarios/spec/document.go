@@ -128,7 +128,7 @@ func (h *hostBlock) keys(m *decode.Map, host bool) {
 		h.settings.keys("mptcp", list, m)
 		if host {
 			h.endpointsKey(m)
-			m.Object("limits", "of the path manager; default 8/8 with endpoints: auto, else as Linux 2/0", func(m *decode.Map) {
+			m.Object("limits", "of the path manager; default 8/8 with endpoints: auto, 31/8 with fullmesh and ndiffports, else as Linux 2/0", func(m *decode.Map) {
 				h.limits = limitKeys(m)
 			})
 		}
@@ -149,15 +149,18 @@ var socketSettings = func() (list []setting) {
 }()
 
 // limitsDraft is what a block says about limits: either, both or none.
-type limitsDraft struct{ subflows, accepted *int }
+type limitsDraft struct {
+	subflows, accepted *int
+	at                 Position
+}
 
 func limitKeys(m *decode.Map) limitsDraft {
-	var l limitsDraft
+	l := limitsDraft{at: m.At}
 	var subflows, accepted int
-	if decode.Get(m, "subflows", decode.IntType(0, 8), &subflows, "additional subflows of a connection") {
+	if decode.Get(m, "subflows", decode.IntType(0, meshLimits.Subflows), &subflows, "additional subflows of a connection; more than 8 with fullmesh and ndiffports alone") {
 		l.subflows = &subflows
 	}
-	if decode.Get(m, "add_addr_accepted", decode.IntType(0, 8), &accepted, "announced addresses that are used") {
+	if decode.Get(m, "add_addr_accepted", decode.IntType(0, meshLimits.Subflows), &accepted, "announced addresses that are used") {
 		l.accepted = &accepted
 	}
 	return l

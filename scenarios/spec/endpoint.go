@@ -14,7 +14,11 @@ import (
 var (
 	kernelLimits = pm.Limits{Subflows: 2}
 	autoLimits   = pm.Limits{Subflows: 8, AddAddrAccepted: 8}
+	meshLimits   = pm.Limits{Subflows: 31, AddAddrAccepted: 8} // of fullmesh and ndiffports: all that a connection can have
 )
+
+// maxEndpoints is how many endpoints Linux's path manager takes.
+const maxEndpoints = 8
 
 // endpointDraft is an endpoint as the file says it: by dev, address or id.
 type endpointDraft struct {
@@ -62,7 +66,7 @@ func (e *endpointDraft) keys(m *decode.Map) {
 	decode.Get(m, "address", decode.AddrType, &e.Addr, "the address itself")
 	decode.Get(m, "family", ipType, &e.family, "4 or 6, with dev")
 	decode.Get(m, "id", decode.IntType(1, 255), &id, "address id; default: the lowest free one")
-	decode.Get(m, "port", decode.IntType(1, 65535), &port, "with signal: announced, and listened on")
+	decode.Get(m, "port", decode.IntType(1, 65535), &port, "with signal: announced, and listened on for joins")
 	e.flagsKey(m)
 	e.ID, e.Port = uint8(id), uint16(port)
 	if m.Describing() {

@@ -61,18 +61,59 @@ func (d *document) resolveHost(n *topology.Node, work []Workload, r *decode.Repo
 	own := d.hosts[n.Name]
 	h := Host{Name: n.Name, Stack: own.stack, Settings: overlay(d.global.settings, own.settings), Limits: autoLimits}
 	h.PathManager = h.Settings.MPTCP["path_manager"]
+	mesh := h.PathManager == "fullmesh" || h.PathManager == "ndiffports"
+	if mesh {
+		h.Limits = meshLimits
+	}
 	level := &d.global
 	if own.given {
 		level = own
 	}
 	if level.given && !level.auto {
-		h.Limits = kernelLimits
+		if !mesh {
+			h.Limits = kernelLimits
+		}
 		h.Endpoints = resolveEndpoints(n, level.endpoints, r)
 	} else {
 		h.Endpoints = autoEndpoints(n, work)
 	}
 	h.Limits = own.limits.over(d.global.limits.over(h.Limits))
+	if own.stack.MPTCP() {
+		d.checkPathManager(&h, own, mesh, r)
+	}
 	return h
+}
+
+// checkPathManager refuses what the host's path manager pays no regard to, and what
+// is more than Linux's takes.
+func (d *document) checkPathManager(h *Host, own *hostBlock, mesh bool, r *decode.Report) {
+	at := func(key string) Position {
+		if g, ok := own.settings[key]; ok {
+			return g.at
+		}
+		return d.global.settings[key].at
+	}
+	if n := integer(h.Settings.MPTCP["subflows_per_pair"]); n > 1 && !mesh {
+		r.Errorf(at("mptcp.subflows_per_pair"), "mptcp.subflows_per_pair is of path_manager fullmesh and ndiffports; %s has %s", h.Name, h.PathManager)
+	} else if n > meshLimits.Subflows+1 {
+		r.Errorf(at("mptcp.subflows_per_pair"), "mptcp.subflows_per_pair: a connection has at most %d subflows", meshLimits.Subflows+1)
+	}
+	if duration(h.Settings.MPTCP["bring_up"]) != 0 && h.PathManager != "single-path" {
+		r.Errorf(at("mptcp.bring_up"), "mptcp.bring_up is of path_manager single-path; %s has %s", h.Name, h.PathManager)
+	}
+	if mesh {
+		return
+	}
+	if h.Limits.Subflows > autoLimits.Subflows || h.Limits.AddAddrAccepted > autoLimits.AddAddrAccepted {
+		where := own.limits.at
+		if where == (Position{}) {
+			where = d.global.limits.at
+		}
+		r.Errorf(where, "limits: the path manager of Linux takes at most %d; %s has %s", autoLimits.Subflows, h.Name, h.PathManager)
+	}
+	if len(h.Endpoints) > maxEndpoints {
+		r.Errorf(own.at, "%s has %d endpoints; the path manager of Linux takes at most %d", h.Name, len(h.Endpoints), maxEndpoints)
+	}
 }
 
 // checkStacks refuses settings that a stack does not have, and kernel stacks in

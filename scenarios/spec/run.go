@@ -55,7 +55,7 @@ type Host struct {
 	Name        string
 	Stack       Stack
 	Settings    Settings
-	PathManager string        // kernel, fullmesh, ...
+	PathManager string        // kernel, fullmesh, ndiffports, single-path, userspace
 	Endpoints   []pm.Endpoint // "auto" is resolved: addresses written out
 	Limits      pm.Limits
 }

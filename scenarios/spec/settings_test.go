@@ -23,8 +23,18 @@ func TestSettingsOfStacks(t *testing.T) {
 		{"mptcp", "mptcp: {blackhole_timeout: 1h}", "not built yet"},
 		{"mptcp", "mptcp: {blackhole_timeout: 0}", ""},
 		{"tcp", "mptcp: {blackhole_timeout: 1h}", ""}, // no MPTCP, no matter
-		{"mptcp", "mptcp: {subflows_per_pair: 2}", "mptcp.subflows_per_pair is known, not built yet"},
+		{"mptcp", "mptcp: {subflows_per_pair: 2}", "mptcp.subflows_per_pair is of path_manager fullmesh and ndiffports; server has kernel"},
+		{"mptcp", "mptcp: {subflows_per_pair: 0}", "has no 0"},
 		{"mptcp", "mptcp: {subflows_per_pair: 1}", ""},
+		{"mptcp", "mptcp: {path_manager: ndiffports, subflows_per_pair: 33}", "at most 32"},
+		{"mptcp", "mptcp: {path_manager: fullmesh, subflows_per_pair: 4}", ""},
+		{"mptcp", "mptcp: {bring_up: 1s}", "mptcp.bring_up is of path_manager single-path; server has kernel"},
+		{"mptcp", "mptcp: {path_manager: single-path, bring_up: 1s}", ""},
+		{"mptcp", "mptcp: {path_manager: userspace}", ""},
+		{"mptcp", "mptcp: {limits: {subflows: 9}}", "the path manager of Linux takes at most 8; server has kernel"},
+		{"mptcp", "mptcp: {path_manager: fullmesh, limits: {subflows: 9}}", ""},
+		{"kernel-mptcp", "mptcp: {path_manager: ndiffports}", "Linux has no"},
+		{"kernel-mptcp", "mptcp: {limits: {add_addr_accepted: 9}}", "at most 8"},
 		{"mptcp", "mptcp: {close_timeout: 0}", "the built-in stack has no 0s here"},
 		{"mptcp", "tcp: {rmem: 0}", "has no 0"},
 		{"mptcp", "tcp: {retries2: 0}", "has no 0"},
@@ -64,7 +74,7 @@ func TestSettingsInForce(t *testing.T) {
 	if ours["tcp.rto_min"] != "200ms" || ours["mptcp.scheduler"] != "minrtt" {
 		t.Errorf("in force on our host: %v", ours)
 	}
-	for _, key := range []string{"tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout", "mptcp.subflows_per_pair"} {
+	for _, key := range []string{"tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout"} {
 		if v, ok := ours[key]; ok {
 			t.Errorf("%s %s is said to be in force on our host", key, v)
 		}
