@@ -6,7 +6,7 @@ RACE      ?=
 # has none; test-netns and test-netns-user demand them.
 NETNS     := ./mptcp/link ./mptcp/host ./topology/netns ./workloads/kernel ./impairments/relay ./scenarios ./cmd/mptcplab
 
-.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-vm drill-kernel mutants bench fuzz lint fmt schema clean
+.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-interop test-vm drill-kernel mutants bench fuzz lint fmt schema clean
 
 all: build
 
@@ -37,6 +37,11 @@ test-netns-root:
 
 test-netns-user:
 	GO="$(GO)" NETNS="$(NETNS)" .ci/as-user
+
+# The matrix against Linux's MPTCP, with a table, and commands from either side.
+test-interop:
+	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED: the matrix against Linux: this is no root shell"; else \
+	  MPTCPLAB_NETNS=required MPTCPLAB_INTEROP=required $(GO) test -count=1 -timeout 20m -run 'Interop' ./scenarios; fi
 
 # The encoder's round trip on real netem, and the demo, in virtual machines.
 test-vm:

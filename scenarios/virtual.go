@@ -70,7 +70,9 @@ func (x *experiment) newStackHost(n *topology.Node, apps []workloads.App) *stack
 		Trace: x.tracer(n.Name),
 	}
 	h.cc = env.Host.Default.TCP.CongestionControl
-	h.node = workloads.NewNode(mptcp.New(env), apps...)
+	stack := mptcp.New(env)
+	stack.Monitor(x.files.Events.Monitor(n.Name))
+	h.node = workloads.NewNode(stack, apps...)
 	return h
 }
 

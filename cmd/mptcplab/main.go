@@ -149,7 +149,7 @@ and plots.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})
-	root.AddCommand(runCommand(), drillCommand(), ssCommand(), validateCommand(), schemaCommand(), topologyCommand(),
+	root.AddCommand(runCommand(), drillCommand(), ssCommand(), monitorCommand(), validateCommand(), schemaCommand(), topologyCommand(),
 		plotCommand(), vmCommand(), doctorCommand(), versionCommand())
 	return root
 }

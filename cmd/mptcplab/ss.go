@@ -35,15 +35,9 @@ there are none.`,
 			if err != nil {
 				return exit(exitUsage, err)
 			}
-			var ids []string
-			for _, r := range res.Runs {
-				ids = append(ids, r.ID)
-			}
-			if run != "" {
-				if !slices.Contains(ids, run) {
-					return usage("--run %s: the runs are %v", run, ids)
-				}
-				ids = []string{run}
+			ids, err := chosenRuns(res, run)
+			if err != nil {
+				return err
 			}
 			printed := 0
 			for _, id := range ids {
@@ -67,6 +61,21 @@ there are none.`,
 	c.Flags().DurationVar(&at, "at", 0, "the last state up to this time; default: the last in which a connection lives")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line, as in sockets.ndjson")
 	return c
+}
+
+// chosenRuns lists the runs of a result, or the one that is asked for.
+func chosenRuns(res *result.Result, run string) ([]string, error) {
+	var ids []string
+	for _, r := range res.Runs {
+		ids = append(ids, r.ID)
+	}
+	if run == "" {
+		return ids, nil
+	}
+	if !slices.Contains(ids, run) {
+		return nil, usage("--run %s: the runs are %v", run, ids)
+	}
+	return []string{run}, nil
 }
 
 // lastDumps returns the last dump of each host up to a time; with 0 the last that

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/trace"
 )
 
@@ -40,6 +41,20 @@ func (h *hostTracer) Trace(e trace.Event) {
 	defer w.mu.Unlock()
 	w.buf = append(appendTrace(w.buf[:0], h.host, &e), '\n')
 	w.w.Write(w.buf) //nolint:errcheck // the file keeps the error for Close
+}
+
+// KindMonitor is the kind of the path manager's events, whose "text" is the line that
+// "ip mptcp monitor" prints.
+const KindMonitor = "monitor"
+
+// Monitor returns what takes the path manager's events of a host's stack.
+func (w *EventWriter) Monitor(host string) func(now clock.Instant, e pm.Event) {
+	return func(now clock.Instant, e pm.Event) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.buf = append(appendText(appendHead(w.buf[:0], now, host, KindMonitor), "text", e.String()), '}', '\n')
+		w.w.Write(w.buf) //nolint:errcheck // the file keeps the error for Close
+	}
 }
 
 // Timeline writes what an event of the timeline did, at the time it did it.
