@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/pm"
 	"mptcplab/scenarios/spec"
 	"mptcplab/topology"
 	"mptcplab/workloads/kernel"
@@ -32,6 +33,14 @@ func (d *netnsDriver) startKernel(h *realHost, n *topology.Node) error {
 				return err
 			}
 		}
+	}
+	if h.cfg.Stack == spec.StackKernelMPTCP {
+		write := d.x.files.Events.Monitor(h.name)
+		stop, err := d.lab.MonitorPM(h.name, func(e pm.Event) { write(d.lab.Now(), e) })
+		if err != nil {
+			return err
+		}
+		d.defer_(stop)
 	}
 	for _, i := range n.Interfaces {
 		name := n.Name + "." + i.Link

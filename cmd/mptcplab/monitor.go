@@ -13,8 +13,8 @@ func monitorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "monitor DIR",
 		Short: "Print the path managers' events of a result as ip mptcp monitor prints them",
-		Long: `Print the events of the path managers of the hosts with the built-in stack, as
-"ip mptcp monitor" prints them: connections, subflows, addresses announced and
+		Long: `Print the events of the hosts' path managers, of the built-in stack and of the kernel's,
+as "ip mptcp monitor" prints them: connections, subflows, addresses announced and
 removed, priorities, listeners. Before each line stand the time in seconds and the host.`,
 		Example: `  mptcplab monitor results/wifi-lte-handover-virtual-seed7
   mptcplab monitor --run mptcp-mptcp/seed=7 --host phone results/wifi-lte-handover-virtual-seed7`,
@@ -46,7 +46,7 @@ removed, priorities, listeners. Before each line stand the time in seconds and t
 				}
 			}
 			if printed == 0 {
-				return usage("no events of a path manager of the built-in stack were written for this choice of run and host")
+				return usage("no events of a path manager were written for this choice of run and host")
 			}
 			return nil
 		},
