@@ -15,17 +15,7 @@ import (
 // TestInteropMatrix is the matrix against Linux: the lane "make test-interop". It
 // prints a table with a line for each way in which subflows come about.
 func TestInteropMatrix(t *testing.T) {
-	if os.Getenv("MPTCPLAB_INTEROP") == "" {
-		t.Skip("SKIPPED: the matrix against Linux takes minutes: make test-interop")
-	}
-	needKernelMPTCP(t)
-	var only []string
-	if o := os.Getenv("MPTCPLAB_INTEROP_ONLY"); o != "" {
-		only = strings.Fields(o)
-	}
-	f := loadFile(t, "interop-matrix.yaml", spec.Options{Fabric: "netns", Only: only})
-	out := t.TempDir() + "/out"
-	res := runFile(t, f, Options{Fabric: "netns", Impair: "auto", Out: out, Jobs: 3})
+	res, out := runInterop(t, "interop-matrix.yaml")
 	table := matrix{cells: map[string]map[string]string{}}
 	for i := range res.Runs {
 		run := &res.Runs[i]
@@ -33,6 +23,42 @@ func TestInteropMatrix(t *testing.T) {
 		table.add(run, ok)
 	}
 	table.print(res)
+}
+
+// runInterop runs a file of the lane. Nothing in it depends on what a run has of the
+// machine, so that three runs may share it; they wait for most of their time.
+func runInterop(t *testing.T, name string) (res *result.Result, out string) {
+	t.Helper()
+	if os.Getenv("MPTCPLAB_INTEROP") == "" {
+		t.Skip("SKIPPED: the matrix against Linux takes minutes: make test-interop")
+	}
+	needKernelMPTCP(t)
+	f := loadFile(t, name, spec.Options{Fabric: "netns", Only: strings.Fields(os.Getenv("MPTCPLAB_INTEROP_ONLY"))})
+	out = t.TempDir() + "/out"
+	return runFile(t, f, Options{Fabric: "netns", Impair: "auto", Out: out, Jobs: 3}), out
+}
+
+// TestInteropLive is what happens in the middle of a transfer, from either side: the
+// second half of the lane.
+func TestInteropLive(t *testing.T) {
+	res, _ := runInterop(t, "interop-live.yaml")
+	for _, run := range res.Runs {
+		t.Run(run.ID, func(t *testing.T) {
+			for _, e := range run.Expect {
+				if !e.Pass {
+					t.Errorf("%s: measured %s", e.That, e.Measured)
+				}
+			}
+			for _, host := range []string{"client", "server"} {
+				for name, v := range run.Counters[host] {
+					if v != 0 && strings.HasPrefix(name, "MPTcpExt") && strings.HasSuffix(name, "Err") {
+						t.Errorf("%s (%s): %s %d", host, run.Stacks[host], name, v)
+					}
+				}
+			}
+		})
+	}
+	fmt.Printf("%d runs with changes in mid-transfer against Linux\n", len(res.Runs))
 }
 
 // checkCell judges one cell: the flow, the number of subflows on both sides, the
