@@ -202,6 +202,16 @@ func (t *track) note(v *view) {
 	}
 }
 
+// expected returns the sequence number that the sender of v expects in what comes for
+// it: behind what passed already.
+func (f *flow) expected(v *view) wire.Seq {
+	back := &f.dir[1-v.dir]
+	if back.known && v.seg.Ack.Less(back.nxt) {
+		return back.translation.forward(back.nxt)
+	}
+	return back.translation.forward(v.seg.Ack)
+}
+
 // A translation maps the sequence numbers of one direction to those that its
 // receiver sees.
 type translation struct {

@@ -236,7 +236,7 @@ func (m *Middlebox) reject(r *ruleState, v *view) {
 // reset ends the connection in the name of both ends, with the sequence numbers
 // that they expect (RFC 5961, 3.2).
 func (m *Middlebox) reset(r *ruleState, v *view) {
-	t, back := &v.flow.dir[v.dir], &v.flow.dir[1-v.dir]
+	t := &v.flow.dir[v.dir]
 	rst := func(src, dst int, seq, ack wire.Seq) []byte {
 		s := wire.Segment{Src: v.seg.Src, Dst: v.seg.Dst, TTL: 64, Seq: seq, Ack: ack, Flags: wire.RST | wire.ACK}
 		if src != v.dir {
@@ -259,10 +259,7 @@ func (m *Middlebox) reset(r *ruleState, v *view) {
 		m.answer(v, rst(1-v.dir, v.dir, 0, end))
 		return
 	}
-	mine := back.translation.forward(v.seg.Ack)
-	if back.known && v.seg.Ack.Less(back.nxt) {
-		mine = back.translation.forward(back.nxt)
-	}
+	mine := v.flow.expected(v)
 	m.answer(v, rst(1-v.dir, v.dir, mine, end))
 	m.emit(v.dir, append(slices.Clone(v.b[:v.link]), rst(v.dir, 1-v.dir, t.translation.forward(seq), mine)...))
 }
@@ -306,7 +303,6 @@ type view struct {
 	layout wire.Layout
 	seg    wire.Segment
 	kinds  OptionKinds
-	rawAck wire.Seq // as it came
 	flow   *flow
 	dirty  bool
 }
@@ -331,7 +327,6 @@ func (v *view) set(b []byte, header, dir int, csumOK bool) {
 	}
 	v.ip = true
 	v.b = v.b[:v.link+v.layout.End]
-	v.rawAck = v.seg.Ack
 	v.eachOption(func(option []byte) { v.kinds |= kindsOf(option) })
 }
 
@@ -340,9 +335,9 @@ func (v *view) packet() []byte { return v.b[v.link:] }
 
 // again reads the packet anew after its bytes were changed.
 func (v *view) again() {
-	flow, ack := v.flow, v.rawAck
+	flow := v.flow
 	v.set(v.b, v.link, v.dir, true)
-	v.flow, v.rawAck, v.dirty = flow, ack, true
+	v.flow, v.dirty = flow, true
 }
 
 func (v *view) eachOption(f func(option []byte)) {

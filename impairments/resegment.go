@@ -190,7 +190,7 @@ func (m *Middlebox) acknowledge(now clock.Instant, i int, v *view) (gone, hit bo
 	if !again && (upto != s.Seq || len(t.proxy.owed) == proxyRoom) {
 		return false, false // behind a hole, or too much: that is the receiver's to answer
 	}
-	r := wire.Segment{Src: s.Dst, Dst: s.Src, TTL: 64, Seq: v.rawAck, Ack: end, Flags: wire.ACK}
+	r := wire.Segment{Src: s.Dst, Dst: s.Src, TTL: 64, Seq: v.flow.expected(v), Ack: end, Flags: wire.ACK}
 	if again {
 		r.Ack = upto
 	}

@@ -37,6 +37,7 @@ type sendSide struct {
 	infSSN, infOff   uint64
 	synData          uint64 // bytes of the SYN that the peer took: no mapping counts them
 	announceInfinite bool
+	acked            uint64 // the end in the stream of the last mapping that was acknowledged
 }
 
 func (t *sendSide) init() { t.una, t.nxt = 0, 1 }
@@ -193,6 +194,7 @@ func (sf *subflow) Acked(now clock.Instant, una wire.Seq) {
 			break
 		}
 		sf.dropFront(&m)
+		t.acked = m.off + uint64(m.n)
 		if c.streaming() && !m.void {
 			c.streamAcked(now, m.off+uint64(m.n))
 		}

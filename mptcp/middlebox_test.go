@@ -61,3 +61,49 @@ func TestInfiniteMappingFitsTheMTU(t *testing.T) {
 		t.Errorf("segments behind it have %d bytes, want %d", full, defaultMTU-52)
 	}
 }
+
+// Data in mid-life that is acknowledged without MPTCP ends MPTCP on the only subflow,
+// or a stream that goes one way would wait for its DATA_ACK for ever; an ACK that
+// carries another signal in the place of the DSS does not.
+//
+// "If, however, an ACK is received for data (not just for the SYN) without a DSS option
+// containing a Data ACK, the sender determines that the path is not MPTCP capable."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+func TestAcknowledgedWithoutDSS(t *testing.T) {
+	for _, signal := range []bool{false, true} {
+		p := newPeer(t, scriptHost)
+		x, c, key := p.accepted(wire.CapSHA256)
+		write := func(text string) wire.Segment {
+			t.Helper()
+			if _, err := c.Write([]byte(text), false); err != nil {
+				t.Fatal(err)
+			}
+			for p.drain(); len(p.out) > 0; {
+				if s := p.next(); string(s.Payload) == text {
+					return s
+				}
+			}
+			t.Fatalf("%q was not sent", text)
+			return wire.Segment{}
+		}
+		ack := func(o wire.Options, n int) {
+			x.ack = c.subflows[0].tcp.ISS().Add(1 + n)
+			x.put(wire.ACK, o, "")
+		}
+		write("abc")
+		ack(dataAck(key, 3), 3)
+		write("def")
+		o := wire.Options{}
+		if signal {
+			o.Has = wire.HasMPPrio
+		}
+		ack(o, 6)
+		s := write("ghi")
+		if has := s.Options.Has&wire.HasDSS != 0; has != signal || c.Info(p.now).Fallback == signal {
+			t.Errorf("signal %v: DSS %v, %+v", signal, has, c.Info(p.now))
+		}
+		if !signal {
+			p.expectCounters(map[string]uint64{"DssFallback": 1})
+		}
+	}
+}

@@ -226,7 +226,25 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 			return err
 		}
 	}
+	if sf.unheard(s) {
+		c.fall(now, reasonNoDataACK)
+		return nil
+	}
 	return sf.handleSignals(now, s)
+}
+
+// unheard reports whether the only subflow acknowledges data without MPTCP in
+// mid-life: a receiver that got data without mapping has fallen back, or a middlebox
+// acknowledges for it. Data that only goes one way would wait for its DATA_ACK for
+// ever.
+//
+// "Performance Enhancing Proxies (PEPs) might proactively ACK data to increase
+// performance. [...] MPTCP will, therefore, fall back to single-path TCP or close the
+// problematic subflow" (https://www.rfc-editor.org/rfc/rfc8684#section-6).
+func (sf *subflow) unheard(s *wire.Segment) bool {
+	state := sf.tcp.State()
+	return !sf.join && sf.stage == open && sf.conn.mayFall() && s.Options.Has&wire.HasMPTCP == 0 &&
+		(state == tcp.StateEstablished || state == tcp.StateCloseWait) && sf.tx.acked > sf.conn.send.una
 }
 
 // checkProven judges the first acknowledgment of data on a subflow that joined, and on
