@@ -191,8 +191,7 @@ func callClose(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	op := done(r.sock.Close(fd))
-	return op, func(n int) error {
+	return r.sock.CloseOp(r.now, fd), func(n int) error {
 		if n == 0 {
 			delete(r.fds, int(a.c.Args[0].Int))
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/tcp"
 )
 
 // Op is a system call that may have to wait: the result of a call on a blocking
@@ -89,6 +90,38 @@ func (l *Layer) ConnectOp(now clock.Instant, fd int, a netip.AddrPort) *Op {
 	})
 	o.late = func() (int, Errno) { return -1, EINPROGRESS }
 	return o
+}
+
+// CloseOp is Close: with SO_LINGER of some seconds a TCP socket waits, blocking or not,
+// until everything sent and the FIN are acknowledged. An MPTCP socket does not.
+func (l *Layer) CloseOp(now clock.Instant, fd int) *Op {
+	f, e := l.get(fd)
+	closed := l.Close(fd)
+	o := &Op{waits: true, until: clock.Never, late: func() (int, Errno) { return 0, OK }}
+	o.try = func(now clock.Instant) (int, Errno) {
+		if e == OK && f.lingers(now) {
+			return -1, EAGAIN
+		}
+		return result(closed)
+	}
+	if e == OK && f.linger.On {
+		o.until = now.Add(time.Duration(f.linger.Seconds) * time.Second)
+	}
+	return o
+}
+
+// lingers reports whether close has to wait for the peer's acknowledgments.
+func (f *file) lingers(now clock.Instant) bool {
+	if f.conn == nil || f.mptcp || !f.linger.On || f.linger.Seconds == 0 {
+		return false
+	}
+	for _, sf := range f.conn.Info(now).Subflows {
+		switch sf.TCP.State {
+		case tcp.StateFINWait1, tcp.StateClosing, tcp.StateLastAck, tcp.StateEstablished, tcp.StateCloseWait:
+			return true
+		}
+	}
+	return false
 }
 
 // PollFD is one descriptor of PollOp.
