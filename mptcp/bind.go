@@ -170,7 +170,7 @@ func (c *Conn) SetScheduler(name string) error {
 	if !ok {
 		return ErrUnknownName
 	}
-	c.cfg.Scheduler = name
+	c.own().Scheduler = name
 	c.sched = s
 	c.plan.paths, c.plan.path, c.plan.budget, c.plan.from = 0, nil, 0, sched.New
 	c.stack.touch(c)

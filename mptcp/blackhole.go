@@ -58,7 +58,7 @@ func (c *Conn) givesUpOffer(now clock.Instant, last bool) {
 	if c.speech != offered || limit >= neverFallBack {
 		return
 	}
-	if limit = max(limit, 0); c.synsSent > limit || last {
+	if limit = max(limit, 0); int(c.synsSent) > limit || last {
 		c.synDropped = true
 		c.fall(now, reasonSYNUnanswered)
 	}

@@ -149,7 +149,7 @@ func (c *Conn) closeWork(now clock.Instant) {
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
 		case sf.stage == open && sf.finSeen && c.others(sf):
 			sf.close()
-		case sf.stage != open && closed:
+		case sf.stage < open && closed:
 			sf.abort(wire.RstUnspecified, "connection closed") // a join came too late
 		}
 	}

@@ -28,7 +28,7 @@ const (
 type Conn struct {
 	timer
 	stack    *Stack
-	cfg      Config // no zero value means a default any more
+	cfg      *Config // no zero value means a default any more; own makes it ours
 	src      source
 	listener *Listener // who has not accepted it yet
 	early    *Listener // who opened it by its SYN (Fast Open), until the third ACK
@@ -87,8 +87,8 @@ type keys struct {
 	sndBase, rcvBase    wire.DSN // of stream offset 0: IDSN + 1
 	checksum            bool     // DSS checksums are used
 	denyJoin            bool     // the peer set flag C
-	synsSent            int
-	synDropped          bool // SYNs with MP_CAPABLE had no answer
+	synDropped          bool     // SYNs with MP_CAPABLE had no answer
+	synsSent            int32
 }
 
 // Dial begins a connection to raddr. laddr may be zero, or have port 0: the
@@ -177,7 +177,10 @@ func (s *Stack) newOrdinal() uint32 {
 
 // newConn makes a connection without subflows.
 func (s *Stack) newConn(ordinal uint32, cfg Config, laddr, raddr netip.AddrPort) *Conn {
-	c := &Conn{stack: s, cfg: cfg, laddr: laddr, raddr: raddr, rtxAt: clock.Never, closeAt: clock.Never}
+	if s.told == nil || *s.told != cfg {
+		s.told = &cfg
+	}
+	c := &Conn{stack: s, cfg: s.told, laddr: laddr, raddr: raddr, rtxAt: clock.Never, closeAt: clock.Never}
 	c.timer = timer{due: clock.Never, ordinal: ordinal, owner: c}
 	c.src.ready.Conn = c
 	c.family, _ = cc.Lookup(cfg.TCP.CongestionControl)
@@ -186,6 +189,13 @@ func (s *Stack) newConn(ordinal uint32, cfg Config, laddr, raddr netip.AddrPort)
 	c.recv.init(&cfg)
 	s.conns = append(s.conns, c)
 	return c
+}
+
+// own gives the connection a Config of its own, to be changed.
+func (c *Conn) own() *Config {
+	cfg := *c.cfg
+	c.cfg = &cfg
+	return c.cfg
 }
 
 // streaming reports whether the connection is a plain byte stream: TCP by

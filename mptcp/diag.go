@@ -139,7 +139,7 @@ func proto(cfg *Config) string {
 func (c *Conn) Diag(now clock.Instant) SockDiag {
 	d := SockDiag{
 		State: c.CloseState(), RecvQ: c.readable(), SendQ: int(c.send.end - c.send.una),
-		Local: c.laddr, Remote: c.raddr, Proto: proto(&c.cfg), Reason: c.fallbackReason,
+		Local: c.laddr, Remote: c.raddr, Proto: proto(c.cfg), Reason: c.fallbackReason,
 	}
 	if !c.cfg.PlainTCP {
 		in := c.MPTCPInfo(now)

@@ -114,7 +114,7 @@ func TestSubflowOptions(t *testing.T) {
 	if d := c.Diag(w.now); d.Subflows[0].Mark != 0 || d.Subflows[1].Mark != 7 {
 		t.Errorf("marks %d %d", d.Subflows[0].Mark, d.Subflows[1].Mark)
 	}
-	all := c.cfg
+	all := *c.cfg
 	all.TCP.TOS = 0x40
 	c.Retune(&all)
 	w.mutated()

@@ -191,7 +191,7 @@ func (s *Stack) DialFastOpen(now clock.Instant, cfg *Config, laddr, raddr netip.
 		return nil, 0, err
 	}
 	sf := c.subflows[0]
-	fo, data := s.fastOpenCookie(now, &c.cfg, c.laddr.Addr(), raddr.Addr())
+	fo, data := s.fastOpenCookie(now, c.cfg, c.laddr.Addr(), raddr.Addr())
 	if data && len(p) > 0 {
 		mss := 0
 		if d := s.peers.get(hostPair{c.laddr.Addr(), raddr.Addr()}); d != nil {

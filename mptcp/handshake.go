@@ -113,10 +113,10 @@ func (sf *subflow) synOptions(now clock.Instant, s *wire.Segment) {
 			c.stack.counters.MPTcpExtMPCapableSYNTX++
 		}
 		o.Has |= wire.HasMPCapable
-		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(&c.cfg, c.checksum)}
+		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(c.cfg, c.checksum)}
 	case c.speech == offered || c.speech == multipath:
 		o.Has |= wire.HasMPCapable
-		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(&c.cfg, c.checksum), NumKeys: 1, SenderKey: c.localKey}
+		o.MPCapable = wire.MPCapable{Version: version, Flags: capableFlags(c.cfg, c.checksum), NumKeys: 1, SenderKey: c.localKey}
 	}
 }
 

@@ -110,6 +110,9 @@ func (c *Conn) advance(now clock.Instant) {
 			sf.tcp.Advance(now)
 		}
 	}
+	if c.idleAt() <= now {
+		c.releaseBuffers()
+	}
 	if c.rtxAt <= now {
 		c.retransmit(now)
 	}
@@ -126,6 +129,7 @@ func (c *Conn) advance(now clock.Instant) {
 // deadline returns when the connection wants time to pass.
 func (c *Conn) deadline() clock.Instant {
 	at := clock.Min(clock.Min(c.rtxAt, c.closeAt), c.fastCloseDeadline())
+	at = clock.Min(at, c.idleDeadline())
 	if c.speech == multipath && !c.done {
 		at = clock.Min(at, c.signals.deadline())
 	}

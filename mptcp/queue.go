@@ -7,7 +7,7 @@ type queue[T any] struct {
 }
 
 // keepMax is how many places a list keeps that was longer once and is nearly empty now.
-const keepMax = 1024
+const keepMax = 128
 
 // shrink returns s, in less memory if hardly any of a lot is used.
 func shrink[T any](s []T) []T {
@@ -39,6 +39,16 @@ func (q *queue[T]) pop() {
 	q.head++
 	if q.head == len(q.items) {
 		q.items, q.head = shrink(q.items[:0]), 0
+	}
+}
+
+// spare reports whether the queue is empty and has memory all the same.
+func (q *queue[T]) spare() bool { return q.items != nil && q.len() == 0 }
+
+// release gives the memory of an empty queue back.
+func (q *queue[T]) release() {
+	if q.len() == 0 {
+		q.items, q.head = nil, 0
 	}
 }
 

@@ -67,7 +67,7 @@ func (r *request) segment(s *Stack) *wire.Segment {
 // config returns what the socket that the SYN was for says.
 func (r *request) config() *Config {
 	if r.join != nil {
-		return &r.join.conn.cfg
+		return r.join.conn.cfg
 	}
 	return &r.listener.cfg
 }

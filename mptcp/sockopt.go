@@ -10,12 +10,12 @@ import "mptcplab/mptcp/tcp"
 // those to come. Everything else stays as it is.
 func (c *Conn) Retune(cfg *Config) {
 	if n := cfg.SendBuffer; n > 0 && n != c.cfg.SendBuffer {
-		c.cfg.SendBuffer = n
+		c.own().SendBuffer = n
 		c.send.max = n
 		c.send.limit = n
 		c.send.ring.SetCap(n)
 	}
-	c.cfg.TCP = cfg.TCP
+	c.own().TCP = cfg.TCP
 	for _, sf := range c.subflows {
 		sf.tcp.Retune(c.stack.now, &cfg.TCP)
 	}

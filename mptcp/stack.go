@@ -6,6 +6,7 @@ import (
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/machine"
 	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/wire"
 )
@@ -43,10 +44,13 @@ type Stack struct {
 	spare  [][]byte     // buffers of outbox to be used again
 	news   queue[*source]
 
-	now  clock.Instant
-	seg  wire.Segment // of the packet at hand
-	syn  wire.Segment // of the request at hand
-	icmp wire.ICMP
+	now clock.Instant
+	seg wire.Segment // of the packet at hand
+	syn wire.Segment // of the request at hand
+
+	scratch tcp.Scratch
+	told    *Config // what the connection made last was told: many are told the same
+	icmp    wire.ICMP
 }
 
 var _ machine.Machine = (*Stack)(nil)

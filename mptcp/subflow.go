@@ -61,12 +61,12 @@ type subflow struct {
 	removal       removal
 	rst           wire.MPTCPRst // what goes on our RST
 	rstText       string
-	reset         bool         // MP_TCPRST goes on our RST
-	peerRst       wire.Options // of the RST that came
-	closing       bool         // Close was called: nothing new is sent
-	over          bool         // TCP is done or dead: to be reaped
-	gone          bool         // TCP is closed: nothing more comes from it
-	reason        string       // of the end
+	reset         bool          // MP_TCPRST goes on our RST
+	peerRst       *wire.Options // of the RST that came
+	closing       bool          // Close was called: nothing new is sent
+	over          bool          // TCP is done or dead: to be reaped
+	gone          bool          // TCP is closed: nothing more comes from it
+	reason        string        // of the end
 	finSeen       bool
 	reinjected    uint64
 	isEstablished bool
@@ -78,9 +78,13 @@ type subflow struct {
 	penalisedAt   clock.Instant
 }
 
+// noOptions are those of a RST that has not come.
+var noOptions wire.Options
+
 // newSubflow makes a subflow without TCP; connect or accept follows.
 func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
-	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never, failAt: clock.Never, removal: removal{at: clock.Never}}
+	sf := &subflow{conn: c, id: c.nextPath, local: local, remote: remote, joinAt: clock.Never, failAt: clock.Never,
+		removal: removal{at: clock.Never}, peerRst: &noOptions}
 	c.nextPath++
 	sf.tx.init()
 	sf.rx.init()
@@ -177,7 +181,7 @@ func (s *Stack) tcpParams(cfg *tcp.Config, local, remote netip.AddrPort, iss wir
 	if id, ok := s.route(local.Addr(), remote.Addr()); ok {
 		mtu = s.links[id].MTU
 	}
-	return tcp.Params{Config: cfg, Local: local, Remote: remote, ISS: iss, TSOffset: s.tsOffset(local, remote), MTU: mtu}
+	return tcp.Params{Config: cfg, Local: local, Remote: remote, ISS: iss, TSOffset: s.tsOffset(local, remote), MTU: mtu, Scratch: &s.scratch}
 }
 
 // findLink looks up by which link the subflow's packets leave.
@@ -204,7 +208,8 @@ func (sf *subflow) segment(now clock.Instant, s *wire.Segment) {
 	sf.lastRecv = now
 	sf.signalled = 0
 	if s.Flags&wire.RST != 0 {
-		sf.peerRst = s.Options
+		o := s.Options
+		sf.peerRst = &o
 	}
 	if c := sf.conn; c.early != nil && c.speech == offered && overtakes(s, sf.tcp.IRS().Add(int(sf.tcp.RcvNxt()))) {
 		return

@@ -421,14 +421,14 @@ func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
 	if !owns && (n == 0 || !a.advanced && c.reordering <= c.cfg.Reordering) {
 		return
 	}
-	c.sample = cc.Sample{
+	c.scratch.sample = cc.Sample{
 		Now: now, Acked: n, Lost: c.board.everLost - a.priorLost, TotalLost: c.board.everLost,
 		Delivered: c.rate.delivered, Rate: r.rate, Prior: r.prior, AppLimited: r.appLimited,
 		RTT: a.rtt, LastRTT: a.newestRTT(), InFlight: a.priorPipe, Pipe: c.board.pipe(),
 		CwndLimited: c.wasCwndLimited(), DelayedACK: a.acked == 1 && a.sacked == 0 && a.small,
 		ECE: a.ece,
 	}
-	c.ctrl.OnAck(&c.flow, &c.sample)
+	c.ctrl.OnAck(&c.flow, &c.scratch.sample)
 	c.flow.Cwnd = max(c.flow.Cwnd, 1)
 	if c.flow.HoldsBack {
 		c.rate.limitedByApp(c.board.pipe() * c.flow.MSS)

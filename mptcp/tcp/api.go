@@ -79,8 +79,31 @@ type Params struct {
 	TSOffset      uint32   // added to the timestamp clock (milliseconds)
 	MTU           int      // of the link: MSS = MTU - 40 or - 60
 	Family        cc.Family
+	Scratch       *Scratch // shared by all connections of a stack; nil: its own
 	FastOpen      FastOpen
 	SYNOptions    int // octets of options that the upper adds to SYN or SYN/ACK
+}
+
+// Scratch is what connections of one stack need only while they are at work, and what
+// most of them have in common: an idle one is smaller without. The zero value is ready.
+type Scratch struct {
+	out       wire.Segment // the segment being written
+	sample    cc.Sample
+	raw       Config // the last that a connection was told
+	completed *Config
+}
+
+// config returns cfg with defaults, the same as before for the same.
+func (s *Scratch) config(cfg *Config) *Config {
+	var raw Config
+	if cfg != nil {
+		raw = *cfg
+	}
+	if s.completed == nil || s.raw != raw {
+		c := raw.withDefaults()
+		s.raw, s.completed = raw, &c
+	}
+	return s.completed
 }
 
 // State is a state of the TCP state machine (RFC 9293, 3.3.2), with the numbers of Linux.

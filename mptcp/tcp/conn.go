@@ -25,7 +25,7 @@ var (
 // its direction. Only emit and Segment add and take off iss and irs.
 type Conn struct {
 	upper         Upper
-	cfg           Config // with defaults
+	cfg           *Config // with defaults; perhaps others', too
 	local, remote netip.AddrPort
 	family        cc.Family
 	ctrl          cc.Controller
@@ -33,7 +33,7 @@ type Conn struct {
 	state         State
 	err, softErr  error
 	timers        clock.Timers
-	out           wire.Segment // the segment being written
+	scratch       *Scratch
 
 	iss, irs           wire.Seq
 	tsOffset           uint32
@@ -148,10 +148,10 @@ type owed struct {
 	dsacks   [4]span
 	numDSACK int
 	// blocks are the SACK blocks, each by a number in it, that the pure ACKs owed
-	// begin with in turn: those from nextBlock to numBlocks.
-	blocks               [maxOwedACKs]wire.Seq
-	nextBlock, numBlocks int
-	closed               bool // Event(Closed) has been said
+	// begin with in turn, at most maxOwedACKs: those from nextBlock on.
+	blocks    []wire.Seq
+	nextBlock int
+	closed    bool // Event(Closed) has been said
 }
 
 // counters are what Info shows and nothing here depends on.

@@ -213,7 +213,7 @@ func (c *Conn) addSACK(o *wire.Options, space int) {
 // could go out, each is reported first once: beside a DSS and timestamps there is
 // room for one block only, and what is never reported the sender repeats.
 func (c *Conn) takeBlock() span {
-	for o := &c.owed; o.nextBlock < o.numBlocks; {
+	for o := &c.owed; o.nextBlock < len(o.blocks); {
 		seq := o.blocks[o.nextBlock]
 		o.nextBlock++
 		if i := c.ranges.find(seq); i < len(c.ranges.spans) && c.ranges.spans[i].left.LessEq(seq) {

@@ -7,12 +7,12 @@ import (
 )
 
 func newConn(now clock.Instant, p Params, u Upper) *Conn {
-	var cfg Config
-	if p.Config != nil {
-		cfg = *p.Config
+	sc := p.Scratch
+	if sc == nil {
+		sc = new(Scratch)
 	}
 	c := &Conn{
-		upper: u, cfg: cfg.withDefaults(),
+		upper: u, cfg: sc.config(p.Config), scratch: sc,
 		local: p.Local, remote: p.Remote,
 		family: p.Family, iss: p.ISS, tsOffset: p.TSOffset,
 		mtu:    p.MTU,

@@ -52,7 +52,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 // emit writes the segment at ssn with n bytes of payload into b and returns the
 // length of the packet. The upper's options go first: SACK takes what is left.
 func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq, n int) int {
-	s := &c.out
+	s := &c.scratch.out
 	*s = wire.Segment{
 		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
 		Seq: c.iss + ssn, Flags: flags,
@@ -95,7 +95,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	if flags&wire.ACK != 0 && flags&wire.RST == 0 {
 		if single {
 			c.owed.acks = 0
-			c.owed.nextBlock, c.owed.numBlocks = 0, 0
+			c.owed.nextBlock, c.owed.blocks = 0, c.owed.blocks[:0]
 		}
 		c.ackSent()
 	}
@@ -134,11 +134,11 @@ func (c *Conn) setWindow(s *wire.Segment, wnd int) {
 
 // emitStray writes the RST for a segment that acknowledges what we never sent.
 func (c *Conn) emitStray(b []byte) int {
-	c.out = wire.Segment{
+	c.scratch.out = wire.Segment{
 		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
 		Seq: c.owed.straySeq, Flags: wire.RST,
 	}
-	p := wire.AppendHeaders(b[:0], &c.out, 0)
+	p := wire.AppendHeaders(b[:0], &c.scratch.out, 0)
 	wire.Finish(p)
 	c.count.segsOut++
 	return len(p)
@@ -177,7 +177,7 @@ func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 	c.owed.acks--
 	n := c.emit(now, b, wire.ACK, c.sndNxt, 0)
 	if c.owed.acks == 0 {
-		c.owed.nextBlock, c.owed.numBlocks = 0, 0
+		c.owed.nextBlock, c.owed.blocks = 0, c.owed.blocks[:0]
 	}
 	return n
 }

@@ -113,9 +113,8 @@ func (c *Conn) record(s span) {
 		c.forgetSACKs()
 	default:
 		c.pushSACK(c.ranges.add(s))
-		if o := &c.owed; o.numBlocks < len(o.blocks) {
-			o.blocks[o.numBlocks] = s.left
-			o.numBlocks++
+		if o := &c.owed; len(o.blocks) < maxOwedACKs {
+			o.blocks = append(o.blocks, s.left)
 		}
 	}
 }

@@ -33,7 +33,6 @@ type recovery struct {
 	numSACKCache int
 	maxRun       int // the longest run ever sent, in bytes
 	reordering   int // duplicate ACKs before loss is assumed (tcpi_reordering)
-	sample       cc.Sample
 }
 
 // maxReordering is tcp_max_reordering.

@@ -5,6 +5,8 @@ import "mptcplab/mptcp/clock"
 // Retune takes over from cfg what may change during a connection's life: Nagle,
 // user timeout, keepalive, TTL, TOS and mark.
 func (c *Conn) Retune(now clock.Instant, cfg *Config) {
+	own := *c.cfg // others may have the same
+	c.cfg = &own
 	c.cfg.NoDelay, c.cfg.Cork = cfg.NoDelay, cfg.Cork
 	c.cfg.UserTimeout = cfg.UserTimeout
 	c.cfg.TOS = cfg.TOS
@@ -24,7 +26,7 @@ func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 }
 
 // Config returns what the connection was told, with defaults.
-func (c *Conn) Config() *Config { return &c.cfg }
+func (c *Conn) Config() *Config { return c.cfg }
 
 var stateNames = [...]string{
 	StateEstablished: "ESTAB", StateSYNSent: "SYN-SENT", StateSYNReceived: "SYN-RECV",

@@ -76,7 +76,7 @@ func (e *rttEstimator) observeMin(now clock.Instant, rtt time.Duration) {
 // sampleRTT takes rtt into account and resets the back-off, which stays until
 // then (Karn's algorithm; https://www.rfc-editor.org/rfc/rfc6298#section-5).
 func (c *Conn) sampleRTT(now clock.Instant, rtt time.Duration) {
-	c.rtt.update(rtt, c.sndUna, c.sndNxt, &c.cfg)
+	c.rtt.update(rtt, c.sndUna, c.sndNxt, c.cfg)
 	c.backoff = 0
 	c.tlpBlind = false
 	c.flow.SRTT = c.rtt.smoothed()

@@ -28,6 +28,17 @@ func (s *Ranges) At(i int) Range { return s.r[i] }
 // Clear empties the set.
 func (s *Ranges) Clear() { s.r, s.n = s.r[:0], 0 }
 
+// Spare reports whether the set is empty and keeps memory all the same; Release gives
+// that back.
+func (s *Ranges) Spare() bool { return s.r != nil && len(s.r) == 0 }
+
+// Release gives the memory of an empty set back.
+func (s *Ranges) Release() {
+	if len(s.r) == 0 {
+		s.r = nil
+	}
+}
+
 // search returns the index of the first range that ends behind x, or Len.
 func (s *Ranges) search(x uint64) int {
 	lo, hi := 0, len(s.r)
