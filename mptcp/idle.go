@@ -35,7 +35,7 @@ func (c *Conn) idleDeadline() clock.Instant {
 func (c *Conn) holdsBuffers() bool {
 	r := &c.recv
 	if c.send.ring.Size() > 0 && c.sentAll() || c.send.spare != nil || r.ring.Size() > 0 && r.ring.Len() == 0 ||
-		r.ooo.Spare() || c.reinject.set.Spare() || c.plan.spare() {
+		r.ooo.Spare() || c.reinject.set.Spare() || c.planSpare() {
 		return true
 	}
 	for _, sf := range c.subflows {
@@ -47,8 +47,9 @@ func (c *Conn) holdsBuffers() bool {
 	return false
 }
 
-// spare reports whether the lists of paths are of no use before the next look.
-func (p *plan) spare() bool { return p.flows != nil && p.paths == 0 }
+// planSpare reports whether the scheduler's lists of paths are there and there is nothing
+// to send.
+func (c *Conn) planSpare() bool { return c.plan.flows != nil && c.plan.paths == 0 && c.idle() }
 
 // sentAll reports whether the peer has all that was written, on each subflow that
 // carried it.
@@ -70,7 +71,7 @@ func (c *Conn) releaseBuffers() {
 	c.recv.ring.Release()
 	c.recv.ooo.Release()
 	c.reinject.set.Release()
-	if c.plan.spare() {
+	if c.planSpare() {
 		c.plan.flows, c.plan.view.Paths = nil, nil
 	}
 	for _, sf := range c.subflows {

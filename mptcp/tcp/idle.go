@@ -10,7 +10,7 @@ func (c *Conn) LastUsed() clock.Instant { return max(c.lastSent, c.lastDataRecv,
 // nothing is under way.
 func (c *Conn) HoldsMemory() bool {
 	return c.board.packets == 0 && c.board.slab != nil || c.ranges.empty() && c.ranges.spans != nil ||
-		len(c.owed.blocks) == 0 && c.owed.blocks != nil
+		len(c.owed.blocks) == 0 && c.owed.blocks != nil || c.wq.bufs != nil && c.wq.head == len(c.wq.bufs)
 }
 
 // ReleaseMemory gives it back.
@@ -22,6 +22,9 @@ func (c *Conn) ReleaseMemory() {
 	}
 	if c.ranges.empty() {
 		c.ranges.spans = nil
+	}
+	if c.wq.head == len(c.wq.bufs) {
+		c.wq.bufs, c.wq.head = nil, 0
 	}
 	if len(c.owed.blocks) == 0 {
 		c.owed.blocks = nil
