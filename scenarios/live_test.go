@@ -103,7 +103,7 @@ workloads: {get: {type: bulk, client: a, server: b, download: 2MB, proto: tcp}}
 timeline:
   - {when: flow.get.bytes > 500KB, name: lost, link: l, blackhole: true}
   - {when: flow.get.bytes > 500KB, after: 300ms, link: l, blackhole: false}
-  - {when: flow.get.retransmitted > 1KB, check: flow.get.bytes > 500KB}
+  - {when: flow.get.bytes > 900KB, check: flow.get.*.subflows == 1}
 expect: [handover.lost.gap > 200ms]
 `), spec.Options{Fabric: "netns"})
 	if err != nil {
