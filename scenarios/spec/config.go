@@ -63,6 +63,14 @@ func TCPConfig(s Settings) tcp.Config {
 	}
 }
 
+// SysctlConfig returns the settings of a whole host as our stack takes them.
+func SysctlConfig(s Settings) mptcp.Sysctl {
+	return mptcp.Sysctl{
+		FastOpen:   noneIsNegative(s.TCP["fastopen"]),
+		SYNCookies: noneIsNegative(s.TCP["syncookies"]),
+	}
+}
+
 // Sysctl is one setting of a kernel stack, for the host's namespace.
 type Sysctl struct {
 	Name  string // "net.mptcp.checksum_enabled"

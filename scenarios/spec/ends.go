@@ -32,6 +32,9 @@ func (w *workloadDraft) resolve(d *document, t *topology.Topology, r *decode.Rep
 		r.Errorf(w.serverAt, "%s: client and server are groups of %d and %d; they talk member by member", path, len(clients), len(servers))
 		return nil
 	}
+	if w.alone && !ofClients && !ofServers {
+		r.Errorf(w.staggerAt, "%s.stagger: it is between the members of a group or parallel connections, and this is one connection", path)
+	}
 	n := max(len(clients), len(servers))
 	if w.port == 0 {
 		w.port = d.freePort(n * w.Parallel)

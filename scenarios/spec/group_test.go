@@ -196,6 +196,7 @@ func TestGroupMistakes(t *testing.T) {
 		"flow of nobody":     {"flow.page.sta3.path.radio.bytes > 0", "flow.page.sta9.bytes > 0", `a flow has no "sta9.bytes"`},
 		"no sum":             {"flow.page.path.radio.bytes > 0", "flow.page.duration > 0s", "several flows"},
 		"ports":              {"download: 1MB}", "download: 1MB, port: 5003}", "listens on port 5003"},
+		"nothing to stagger": {"download: 1MB}", "download: 1MB, stagger: 1s}", "this is one connection"},
 		"group with itself":  {"server: server, download", "server: sta2, download", "the same host"},
 	} {
 		if _, err := loadAP(t, c[0], c[1], Options{}); err == nil || !strings.Contains(err.Error(), c[2]) {

@@ -25,6 +25,7 @@ type setting struct {
 	sysctl  bool     // Linux has it
 	ours    bool     // our stack has it
 	socket  bool     // may differ between sockets of a kernel host
+	host    bool     // may not differ between sockets of a host of ours either
 	fixed   string   // what our stack does where it has no choice; "": nothing of the kind
 	some    bool     // our stack has no 0
 	most    int      // the largest number that our stack has; 0: any
@@ -76,8 +77,8 @@ var tcpSettings = []setting{
 	{name: "rto_max", kind: timeSetting, def: "2min", some: true, sysctl: true, ours: true, doc: "largest RTO"},
 	{name: "fin_timeout", kind: timeSetting, def: "1min", some: true, sysctl: true, ours: true, doc: "of orphans in FIN-WAIT-2"},
 	{name: "initcwnd", kind: intSetting, def: "10", some: true, ours: true, doc: "initial window in segments"},
-	{name: "syncookies", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
-	{name: "fastopen", kind: intSetting, def: "1", fixed: "0", sysctl: true, doc: "bits as in Linux: 1 client, 2 server"},
+	{name: "syncookies", kind: intSetting, def: "1", most: 2, host: true, sysctl: true, ours: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
+	{name: "fastopen", kind: intSetting, def: "1", host: true, sysctl: true, ours: true, doc: "bits as in Linux: 1 client, 2 server; what a socket may ask for, and workloads do not"},
 	{name: "ecn", kind: intSetting, def: "2", most: 2, sysctl: true, ours: true, doc: "0 off, 1 asked for, 2 on request"},
 	{name: "slow_start_after_idle", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "restart after idle"},
 	{name: "no_metrics_save", kind: boolSetting, def: "false", fixed: "true", sysctl: true, doc: "forget metrics of closed connections"},
@@ -265,8 +266,10 @@ func checkSettings(r *decode.Report, host string, stack Stack, perSocket bool, b
 }
 
 // missing says why our stack cannot have a setting; "": it can.
-func (s *setting) missing(text string, _ bool) string {
+func (s *setting) missing(text string, perSocket bool) string {
 	switch {
+	case perSocket && s.host:
+		return " holds for a whole host; set it in topology.hosts.HOST"
 	case !s.ours && text == s.fixed:
 	case !s.ours && s.sysctl:
 		return " is of kernel stacks alone (for the built-in one: known, not built yet); STACK"

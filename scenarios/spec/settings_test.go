@@ -11,11 +11,13 @@ import (
 // a stack does anyway may be said.
 func TestSettingsOfStacks(t *testing.T) {
 	for _, c := range []struct{ stack, line, want string }{ // want "": accepted
-		{"mptcp", "tcp: {fastopen: 1}", "tcp.fastopen is of kernel stacks alone (for the built-in one: known, not built yet); server runs mptcp"},
+		{"mptcp", "tcp: {fastopen: 3}", ""},
+		{"mptcp", "tcp: {no_metrics_save: false}", "tcp.no_metrics_save is of kernel stacks alone (for the built-in one: known, not built yet); server runs mptcp"},
 		{"mptcp", "tcp: {ecn: 3}", "tcp.ecn: the built-in stack has 0 to 2 here; server runs mptcp"},
 		{"mptcp", "tcp: {ecn: 1}", ""},
-		{"mptcp", "tcp: {syncookies: 1}", "not built yet"},
-		{"tcp", "tcp: {syncookies: 2}", "not built yet"},
+		{"mptcp", "tcp: {syncookies: 0}", ""},
+		{"tcp", "tcp: {syncookies: 2}", ""},
+		{"tcp", "tcp: {syncookies: 3}", "the built-in stack has 0 to 2 here"},
 		{"mptcp", "tcp: {moderate_rcvbuf: true}", "not built yet"},
 		{"mptcp", "tcp: {notsent_lowat: 16384}", "not built yet"},
 		{"mptcp", "tcp: {slow_start_after_idle: false}", ""},
@@ -54,6 +56,21 @@ func TestSettingsOfStacks(t *testing.T) {
 		case err != nil && !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s with %s: %v, want %q", c.stack, c.line, err, c.want)
 		}
+	}
+}
+
+// What holds for a whole host is refused in a workload.
+func TestHostSettings(t *testing.T) {
+	_, err := Load(write(t, "s.yaml", strings.Replace(base, "download: 1MB", "download: 1MB, tcp: {syncookies: 2}", 1)), Options{})
+	if err == nil || !strings.Contains(err.Error(), "tcp.syncookies holds for a whole host; set it in topology.hosts.phone") {
+		t.Errorf("%v", err)
+	}
+	f, err := Load(write(t, "s.yaml", strings.Replace(base, "{stack: mptcp}", "{tcp: {syncookies: 2, fastopen: 0}}", 1)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := SysctlConfig(f.Runs[0].Hosts[1].Settings); c.SYNCookies != 2 || c.FastOpen != -1 {
+		t.Errorf("%+v", c)
 	}
 }
 

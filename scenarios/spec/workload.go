@@ -15,7 +15,8 @@ type workloadDraft struct {
 	client, server     string // HOST or HOST.LINK; HOST may be a group
 	family             int
 	port, ports        int // the first, 0: to be chosen; and how many
-	portAt             Position
+	portAt, staggerAt  Position
+	alone              bool // stagger without parallel: there must be a group
 	block              hostBlock
 }
 
@@ -45,7 +46,8 @@ func (d *document) workloadKeys(name string, m *decode.Map) {
 		return
 	}
 	w.clientAt, w.serverAt = m.PositionOf("client"), m.PositionOf("server")
-	w.portAt = m.PositionOf("port")
+	w.portAt, w.staggerAt = m.PositionOf("port"), m.PositionOf("stagger")
+	w.alone = m.Has("stagger") && !m.Has("parallel")
 	w.checkType(m)
 	d.workloads = append(d.workloads, w)
 }
