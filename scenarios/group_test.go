@@ -121,3 +121,20 @@ func TestSwitchNetns(t *testing.T) {
 		}
 	}
 }
+
+// Settings of a whole host reach the stack: with syncookies: 2 each SYN is answered
+// by a cookie, also that of an MPTCP connection.
+func TestHostSettingsReachTheStack(t *testing.T) {
+	run := runText(t, `
+topology:
+  hosts: {a, b: {tcp: {syncookies: 2}}}
+  links: {l: {ends: [a, b], delay: 5ms}}
+workloads: {get: {type: bulk, client: a, server: b, download: 100KB}}
+expect: [host.b.counter.TcpExtSyncookiesSent == 1, host.b.counter.TcpExtSyncookiesRecv == 1]
+`)
+	for _, e := range run.Expect {
+		if !e.Pass {
+			t.Errorf("%s: measured %s", e.That, e.Measured)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,6 +42,11 @@ func (h *Host) StackConfig() mptcp.HostConfig {
 		PathManager: h.PathManager, Endpoints: h.Endpoints, Limits: h.Limits,
 		SubflowsPerPair: integer(h.Settings.MPTCP["subflows_per_pair"]),
 		BringUp:         duration(h.Settings.MPTCP["bring_up"]),
+		Sysctl: mptcp.Sysctl{
+			FastOpen:         noneIsNegative(h.Settings.TCP["fastopen"]),
+			SYNCookies:       noneIsNegative(h.Settings.TCP["syncookies"]),
+			BlackholeTimeout: cmp.Or(duration(h.Settings.MPTCP["blackhole_timeout"]), -1),
+		},
 	}
 }
 
@@ -60,14 +66,6 @@ func TCPConfig(s Settings) tcp.Config {
 		FinTimeout:        duration(s.TCP["fin_timeout"]),
 		NoIdleRestart:     s.TCP["slow_start_after_idle"] == "false",
 		ECN:               map[string]tcp.ECNMode{"0": tcp.ECNOff, "1": tcp.ECNOn}[s.TCP["ecn"]],
-	}
-}
-
-// SysctlConfig returns the settings of a whole host as our stack takes them.
-func SysctlConfig(s Settings) mptcp.Sysctl {
-	return mptcp.Sysctl{
-		FastOpen:   noneIsNegative(s.TCP["fastopen"]),
-		SYNCookies: noneIsNegative(s.TCP["syncookies"]),
 	}
 }
 

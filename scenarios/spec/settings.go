@@ -55,7 +55,7 @@ var mptcpSettings = []setting{
 	{name: "path_manager", kind: wordSetting, def: "kernel", sysctl: true, ours: true, doc: "who makes subflows",
 		words: []string{"kernel", "fullmesh", "ndiffports", "single-path", "userspace"}, kernel: []string{"kernel", "userspace"}},
 	{name: "syn_retrans_before_tcp_fallback", kind: intSetting, def: "2", sysctl: true, ours: true, doc: "SYNs with MP_CAPABLE before one without"},
-	{name: "blackhole_timeout", kind: timeSetting, def: "1h", fixed: "0s", sysctl: true, doc: "how long MPTCP is off after a path swallowed its SYNs"},
+	{name: "blackhole_timeout", kind: timeSetting, def: "1h", host: true, sysctl: true, ours: true, doc: "how long MPTCP is off after a path swallowed its SYNs"},
 	{name: "subflows_per_pair", kind: intSetting, def: "1", some: true, ours: true, doc: "subflows of fullmesh for each pair of addresses, of ndiffports between the two initial ones"},
 	{name: "bring_up", kind: timeSetting, def: "0s", ours: true, doc: "how long single-path needs for the next path"},
 	{name: "opportunistic_retransmission", kind: boolSetting, def: "false", ours: true, doc: "NSDI'12: resend the head of a full receive window on a faster path"},

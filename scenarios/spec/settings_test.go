@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A setting that a stack does not honour is refused, never taken in silence; what
@@ -22,7 +23,7 @@ func TestSettingsOfStacks(t *testing.T) {
 		{"mptcp", "tcp: {notsent_lowat: 16384}", "not built yet"},
 		{"mptcp", "tcp: {slow_start_after_idle: false}", ""},
 		{"mptcp", "tcp: {slow_start_after_idle: true}", ""},
-		{"mptcp", "mptcp: {blackhole_timeout: 1h}", "not built yet"},
+		{"mptcp", "mptcp: {blackhole_timeout: 5min}", ""},
 		{"mptcp", "mptcp: {blackhole_timeout: 0}", ""},
 		{"tcp", "mptcp: {blackhole_timeout: 1h}", ""}, // no MPTCP, no matter
 		{"mptcp", "mptcp: {subflows_per_pair: 2}", "mptcp.subflows_per_pair is of path_manager fullmesh and ndiffports; server has kernel"},
@@ -69,7 +70,7 @@ func TestHostSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := SysctlConfig(f.Runs[0].Hosts[1].Settings); c.SYNCookies != 2 || c.FastOpen != -1 {
+	if c := f.Runs[0].Hosts[1].StackConfig().Sysctl; c.SYNCookies != 2 || c.FastOpen != -1 || c.BlackholeTimeout != time.Hour {
 		t.Errorf("%+v", c)
 	}
 }
@@ -91,7 +92,7 @@ func TestSettingsInForce(t *testing.T) {
 	if ours["tcp.rto_min"] != "200ms" || ours["mptcp.scheduler"] != "minrtt" {
 		t.Errorf("in force on our host: %v", ours)
 	}
-	for _, key := range []string{"tcp.fastopen", "tcp.syncookies", "mptcp.blackhole_timeout"} {
+	for _, key := range []string{"tcp.no_metrics_save", "tcp.moderate_rcvbuf", "tcp.notsent_lowat"} {
 		if v, ok := ours[key]; ok {
 			t.Errorf("%s %s is said to be in force on our host", key, v)
 		}
