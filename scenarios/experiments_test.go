@@ -22,24 +22,31 @@ func judged(t *testing.T, res *result.Result) {
 	}
 }
 
-// Experiments of the literature and of Linux's selftests on schedulers, as scenario
-// files: what their expectations say holds. repeat 0 is the file's.
+// Experiments of the literature and of Linux's selftests on schedulers and congestion
+// control, as scenario files: what their expectations say holds.
 func TestExperiments(t *testing.T) {
 	for _, e := range []struct {
 		file   string
-		repeat int
-		long   bool // more than some seconds
+		only   string // a part of the sweep
+		repeat int    // 0: the file's
+		long   bool   // more than some seconds
 	}{
-		{"h4-dead-path-requests.yaml", 0, false},
-		{"s2-request-response.yaml", 0, false},
-		{"s8-redundant.yaml", 2, false},
-		{"s9-simult-flows.yaml", 0, true},
+		{"h4-dead-path-requests.yaml", "", 0, false},
+		{"s2-request-response.yaml", "", 0, false},
+		{"s8-redundant.yaml", "", 2, false},
+		{"s9-simult-flows.yaml", "", 0, true},
+		{"c2-disjoint-paths.yaml", "", 0, true},
+		{"c5-dual-homed-server.yaml", "cc=lia,olia", 0, true},
+		{"c10-competing-flows.yaml", "", 1, false},
 	} {
 		t.Run(e.file, func(t *testing.T) {
 			if e.long && testing.Short() {
 				t.Skip("minutes of packets")
 			}
-			o := spec.Options{}
+			var o spec.Options
+			if e.only != "" {
+				o.Only = []string{e.only}
+			}
 			if e.repeat > 0 {
 				o.Repeat = &e.repeat
 			}
