@@ -94,23 +94,40 @@ func (w *recvWindow) consumed(c *Conn, n int) {
 	}
 }
 
-// autotune doubles the window when in one round-trip time the application took
-// more than an eighth of it. The round-trip time of a receiver is known from its
-// handshakes only, and queues may make it several times longer: hence not half
-// of it, as dynamic right-sizing in its pure form would say.
+// autotune makes the window, in each round-trip time, at least twice what the
+// application took in the last, as dynamic right-sizing does
+// (tcp_rcv_space_adjust): then the peer's congestion window is the limit. The
+// round-trip time is the longest that TCP sees in what arrives (RcvRTT), or that of
+// the handshakes: queues may make the true one several times longer, so an eighth of
+// the window taken is enough to double it.
 func (w *recvWindow) autotune(c *Conn) {
-	if w.limit >= w.max {
+	now := c.stack.now
+	rtt := c.receiveRTT()
+	if w.epochBegun && now.Sub(w.epoch) < rtt {
 		return
 	}
-	now := c.stack.now
-	rtt := c.maxSRTT()
-	if !w.epochBegun || now.Sub(w.epoch) >= rtt {
-		if w.epochBegun && now.Sub(w.epoch) < 2*rtt && w.read-w.epochRead > uint64(w.limit/8) {
-			w.limit = min(2*w.limit, w.max)
+	if took := w.read - w.epochRead; w.epochBegun && now.Sub(w.epoch) < 2*rtt {
+		for _, sf := range c.subflows {
+			sf.tcp.NoteRead(int(took))
+		}
+		if took > uint64(w.limit/8) && w.limit < w.max {
+			w.limit = min(max(2*w.limit, 2*int(took)), w.max)
 			w.ring.SetCap(withSlack(w.limit))
 		}
-		w.epoch, w.epochRead, w.epochBegun = now, w.read, true
 	}
+	w.epoch, w.epochRead, w.epochBegun = now, w.read, true
+}
+
+// receiveRTT is the longest of the subflows' round-trip times as a receiver knows
+// them.
+func (c *Conn) receiveRTT() time.Duration {
+	rtt := c.maxSRTT()
+	for _, sf := range c.subflows {
+		if sf.isEstablished {
+			rtt = max(rtt, sf.tcp.RcvRTT())
+		}
+	}
+	return rtt
 }
 
 // maxSRTT is the longest of the subflows' round-trip times.

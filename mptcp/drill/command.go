@@ -333,6 +333,11 @@ func (r *run) sysctlSet(kv string) error {
 			return unsupported("sysctl %s=%s", key, v)
 		}
 		cfg.TCP.ECN = [...]tcp.ECNMode{tcp.ECNOff, tcp.ECNOn, tcp.ECNOnRequest}[n]
+	case "net.ipv4.tcp_mtu_probing":
+		if n < 0 || n > 2 {
+			return unsupported("sysctl %s=%s", key, v)
+		}
+		cfg.TCP.MTUProbing = tcp.MTUProbing(n)
 	case "net.ipv4.tcp_frto":
 		cfg.TCP.NoFRTO = n == 0
 	case "net.ipv4.tcp_reordering":

@@ -84,7 +84,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	c.sampleFromAck(now, s, &a)
 	c.rackUpdateReoWnd()
 	c.tlpAck(now, ack, &a)
-	c.mtuProbeAcked(now)
+	c.mtuProbeAcked()
 	c.detectLoss(now, &a)
 	if !old {
 		c.congestionControl(now, &a)
@@ -163,6 +163,7 @@ func (c *Conn) updateWindow(s *wire.Segment, seq, ack wire.Seq) bool {
 	c.sndWnd, c.sndWL1 = wnd, seq
 	if wnd > c.maxSndWnd {
 		c.maxSndWnd = wnd
+		c.mtup.bounds = true
 		c.flow.MSS = c.MSS()
 	}
 	if moved && wnd > 0 {

@@ -56,6 +56,7 @@ type Config struct {
 	Cork              bool          // TCP_CORK: a partial segment waits for more; of plain streams
 	ECN               ECNMode       // tcp_ecn
 	NoFRTO            bool          // tcp_frto=0
+	MTUProbing        MTUProbing    // tcp_mtu_probing; probes are of plain streams
 	Reordering        int           // 0 is 3 (tcp_reordering): duplicate ACKs before loss is assumed, segments
 	MinTSOSegs        int           // 0 is 2 (tcp_min_tso_segs): the least segments of a chunk
 	TSOWinDivisor     int           // 0 is 3 (tcp_tso_win_divisor): a chunk waits for that part of the window

@@ -97,6 +97,9 @@ func (c *Conn) fullMSS() int {
 	if c.cfg.MaxSeg > 0 {
 		n = min(n, c.cfg.MaxSeg)
 	}
+	if c.mtup.enabled && c.mtup.bounds {
+		n = min(n, c.mtup.low-c.headerLen())
+	}
 	if c.tsOK {
 		n -= wire.TimestampsLen
 	}

@@ -177,7 +177,6 @@ const (
 	timerKeepalive
 	timerLinger // TIME-WAIT and orphans in FIN-WAIT-2
 	timerPace
-	timerMTU // probe for a larger MTU again (RFC 4821, 7.3)
 	numTimers
 )
 

@@ -111,7 +111,8 @@ func (c *Conn) enterRepair(now clock.Instant) {
 		return
 	}
 	c.highSeq = c.sndNxt
-	c.undoing = false
+	c.flow.SSThresh = c.currentSSThresh()
+	c.priorSSThresh, c.undoing = 0, false
 	c.setState(now, cc.Loss)
 }
 

@@ -63,6 +63,9 @@ func (c *Conn) packetTooBig(now clock.Instant, mtu int) {
 		return
 	}
 	c.SetMTU(mtu)
+	if c.board.lost > 0 {
+		c.enterRepair(now)
+	}
 	if c.state == StateSYNSent && c.fo.sent && c.synRetransmits == 0 {
 		// The SYN with data did not fit: at once once more, without (Linux,
 		// tcp_simple_retransmit).

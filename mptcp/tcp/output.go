@@ -183,12 +183,18 @@ func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 }
 
 // finDue reports whether the FIN can go out: after the last byte, within the
-// window, which it takes a place in.
+// windows, in which it takes a place. That of a subflow goes out whatever cwnd says:
+// "Both hosts SHOULD send FINs on all subflows [...] even if an individual subflow has
+// failed" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
 func (c *Conn) finDue() bool {
 	if !c.closing || c.finSent || !c.sendsData() || c.holdsSYNACK() && !c.orphan {
 		return false
 	}
 	if n, _, _ := c.upper.Unsent(); n > 0 {
+		return false
+	}
+	if c.streams() && c.board.pipe() >= c.flow.Cwnd && !c.probeCredit {
+		c.cwndHeld = true
 		return false
 	}
 	return c.sndNxt.Less(c.SndWndEnd())

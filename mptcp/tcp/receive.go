@@ -20,9 +20,10 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if s.Len() == 0 || s.Flags&wire.SYN != 0 {
 		return
 	}
-	if c.orphan && len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload))) {
+	if c.orphan && c.streams() && len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload))) {
 		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want, with
-		// the RST that a segment to no connection gets (tcp_v4_send_reset).
+		// the RST that a segment to no connection gets (tcp_v4_send_reset). What still
+		// arrives on a subflow whose connection is over came on another one before.
 		c.owed.stray, c.owed.straySeq = true, s.Ack
 		c.end(now, &ResetError{Text: "tcp: data after close"}, 0)
 		return

@@ -54,7 +54,7 @@ func (c *Conn) roomOfStream(now clock.Instant, unsent int) int {
 	if !c.probeCredit && (c.repairsFirst() && c.wq.chunks == 0 || c.pacerHolds(now)) {
 		return 0
 	}
-	return c.chunkRoom(now)
+	return c.chunkRoom(now, unsent)
 }
 
 // repairsFirst reports whether something lost goes out before new data.
@@ -121,10 +121,14 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	stamp := c.rate.sent(now, first)
 	ssn := c.sndNxt
 	end := ssn.Add(n)
+	mss := c.MSS()
 	var marks runFlags
 	if c.streams() {
 		var pieces int
-		if marks, pieces = c.takeChunk(n); pieces > 1 {
+		if n > mss {
+			marks = c.takeProbe(n)
+			mss = n
+		} else if marks, pieces = c.takeChunk(n); pieces > 1 {
 			flags |= wire.PSH
 		}
 		if c.closing && end == c.wq.end && end.Less(c.SndWndEnd()) {
@@ -140,7 +144,6 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	}
 	flags |= c.ecnOfData()
 	length := c.emit(now, b, flags, ssn, n)
-	mss := c.MSS()
 	c.board.push(run{start: ssn, end: end, mss: max(mss, 1), flags: marks, sentAt: now, rate: stamp})
 	c.maxRun = max(c.maxRun, n)
 	c.sndNxt = end
@@ -151,6 +154,9 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if c.probeCredit {
 		c.probeCredit = false
 		c.tlpHigh, c.tlpRetrans = c.sndNxt, false
+	}
+	if n > c.MSS() {
+		c.probeSent(ssn, n)
 	}
 	c.forceCredit = false
 	c.count.bytesSent += uint64(n)

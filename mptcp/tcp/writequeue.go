@@ -362,9 +362,12 @@ func (c *Conn) PacingRate() uint64 {
 }
 
 // chunkRoom returns what is left of the chunk at hand, at most a segment, or of
-// the next.
-func (c *Conn) chunkRoom(now clock.Instant) int {
+// the next; a probe of the MTU is larger.
+func (c *Conn) chunkRoom(now clock.Instant, unsent int) int {
 	q := &c.wq
+	if n := c.probeRoom(now, unsent); n != 0 {
+		return max(n, 0)
+	}
 	if q.chunks == 0 {
 		how := nagleOwn
 		if q.more {
@@ -413,6 +416,22 @@ func (c *Conn) takeChunk(n int) (marks runFlags, pieces int) {
 		q.bufs, q.head = q.bufs[:0], 0
 	}
 	return marks, pieces
+}
+
+// takeProbe takes the n bytes of a probe of the MTU off the queue, whatever chunks
+// were decided on.
+func (c *Conn) takeProbe(n int) (marks runFlags) {
+	q := &c.wq
+	for i := range q.bufs[q.head:] {
+		q.bufs[q.head+i].segs = 0
+	}
+	q.chunks, q.segs, q.begun = 0, 0, false
+	for end := c.sndNxt.Add(n); q.head < len(q.bufs) && q.bufs[q.head].end.LessEq(end); q.head++ {
+		if q.bufs[q.head].push {
+			marks = runPush
+		}
+	}
+	return marks
 }
 
 // Push sends what waits for company: TCP_NODELAY was set.
