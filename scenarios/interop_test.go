@@ -163,6 +163,12 @@ func checkAgreement(t *testing.T, out string, run *result.Run, lossless bool, jo
 			if name == "MPTcpExtAddAddrDrop" && v <= run.Counters["server"]["MPTcpExtAddAddrTx"]-announced {
 				continue // Linux drops a repetition while it is at work on the first one
 			}
+			if name == "MPTcpExtNoDSSInWindow" && v == 1 && run.Stacks[host] == string(spec.StackKernelMPTCP) {
+				// The window of Linux's SYN/ACK, by which we begin, reaches a few hundred
+				// bytes further than the edge that its connection keeps from the third
+				// ACK on: what lies between is dropped once, and comes again.
+				continue
+			}
 			if v != 0 && trouble.MatchString(name) {
 				t.Errorf("%s: %s (%s): %s %d", run.ID, host, run.Stacks[host], name, v)
 			}
