@@ -94,9 +94,12 @@ func (c *Conn) announce(now clock.Instant, id uint8, addr netip.AddrPort) {
 	c.again = true
 }
 
-// repeatAt is when an ADD_ADDR is repeated after so many tries: "an implementation
-// MAY retransmit" it, and Linux does after the longest RTO of the subflows, doubled
-// each time, and never later than add_addr_timeout says.
+// repeatAt is when an ADD_ADDR is repeated after so many tries. "According to local
+// policy, the lack of this type of "echo" can indicate to the initial ADD_ADDR sender
+// that the ADD_ADDR needs to be retransmitted."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1). The policy is that of Linux
+// 6.18: after the longest RTO of the subflows or add_addr_timeout, whichever is
+// shorter, doubled each time.
 func (c *Conn) repeatAt(now clock.Instant, tries int) clock.Instant {
 	if c.cfg.AddAddrTimeout < 0 {
 		return clock.Never
