@@ -141,6 +141,9 @@ func (c *Conn) withdraw(id uint8) {
 
 // signalWork repeats announcements and asks for ACKs to carry what waits.
 func (c *Conn) signalWork(now clock.Instant) {
+	if c.done || c.speech != multipath || !c.signals.waiting() || c.signalPath() == nil {
+		c.signals.held = false // nobody waits for heldTill
+	}
 	if c.done {
 		return
 	}
