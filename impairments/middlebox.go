@@ -210,6 +210,9 @@ func (m *Middlebox) emit(dir int, b []byte) {
 }
 
 func (m *Middlebox) pass(dir int, meta machine.Meta, b []byte) {
+	if m.gated[dir] && m.ready[dir].n >= boxQueue {
+		return
+	}
 	meta.Link = machine.LinkID(1 - dir)
 	m.ready[dir].push(m.store.put(meta, b))
 }
@@ -285,8 +288,11 @@ func (m *Middlebox) Output(_ clock.Instant, buf []byte) (machine.Meta, int, bool
 	return machine.Meta{}, 0, false
 }
 
-// SetWritable implements machine.Machine. A middlebox has no queue of its own worth
-// the name: what cannot leave waits.
+// boxQueue is how many packets wait for a link that is not writable: txqueuelen's
+// default. In virtual time all links always are.
+const boxQueue = 1000
+
+// SetWritable implements machine.Machine.
 func (m *Middlebox) SetWritable(link machine.LinkID, ok bool) {
 	if link == 0 || link == 1 {
 		m.gated[1-link] = !ok

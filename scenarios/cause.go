@@ -173,7 +173,7 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 	}
 	signal := ""
 	for _, e := range c.Events {
-		if e.At < max(w.from, w.start.Add(-rtt-rtoMin)) || e.At > w.end {
+		if e.At < max(w.from, w.start.Add(-rtt-rtoMin)) || e.At > w.end || !heard(c.Events, e) {
 			continue
 		}
 		switch name := signalCauses[e.Kind]; {
@@ -199,6 +199,15 @@ func (x *experiment) cause(f *flow, c *observe.Conn, d observe.Dir, w *gapWindow
 		return "rto"
 	}
 	return "none"
+}
+
+// heard reports whether a signal reached the other end: links lose it, middleboxes take
+// it away. If no arrivals were seen at all nobody can tell, and it counts.
+func heard(all []observe.Event, e observe.Event) bool {
+	blind := !slices.ContainsFunc(all, func(a observe.Event) bool { return a.Arrived })
+	return blind || slices.ContainsFunc(all, func(a observe.Event) bool {
+		return a.Arrived && a.Kind == e.Kind && a.Dir == e.Dir && a.Subflow == e.Subflow && a.ID == e.ID && a.At >= e.At
+	})
 }
 
 // rtoMin is Linux's TCP_RTO_MIN.

@@ -160,6 +160,7 @@ func TestCauseOfSignals(t *testing.T) {
 		{"first of two", []observe.Event{{At: at(1150), Kind: observe.EventFin}, {At: at(1200), Kind: observe.EventRst}}, false, "fin"},
 		{"prio", []observe.Event{{At: at(1010), Kind: observe.EventPrio}}, false, "mp_prio"},
 		{"fin, and why", []observe.Event{{At: at(1000), Kind: observe.EventFin}, {At: at(1001), Kind: observe.EventRemoveAddr}}, false, "remove_addr"},
+		{"said in vain", []observe.Event{{At: at(1000), Kind: observe.EventRemoveAddr}, {At: at(1001), Kind: observe.EventFin}, {At: at(1040), Kind: observe.EventFin, Arrived: true}}, false, "fin"},
 		{"before the event", []observe.Event{{At: at(990), Kind: observe.EventRst}}, false, "none"},
 		{"after the gap", []observe.Event{{At: at(1401), Kind: observe.EventRst}}, false, "none"},
 		{"no signal that ends gaps", []observe.Event{{At: at(1200), Kind: observe.EventAddAddr}}, false, "none"},

@@ -39,6 +39,11 @@ func TestMiddleboxesVirtual(t *testing.T) {
 	}
 }
 
+// A REMOVE_ADDR that does not get there is no cause of anything.
+func TestLostRemoveAddrVirtual(t *testing.T) {
+	holds(t, runFile(t, loadFile(t, "lost-remove-addr.yaml", spec.Options{}), Options{}))
+}
+
 // A filter and its change, as the kernel's selftest "delete and re-add" uses
 // iptables, and hits in a window.
 const filterScenario = `
