@@ -138,7 +138,7 @@ func proto(cfg *Config) string {
 // Diag returns the connection as ss shows it.
 func (c *Conn) Diag(now clock.Instant) SockDiag {
 	d := SockDiag{
-		State: c.CloseState(), RecvQ: c.readable(), SendQ: int(c.send.end - c.send.una),
+		State: c.CloseState(), RecvQ: c.readable(), SendQ: c.Unacked(),
 		Local: c.laddr, Remote: c.raddr, Proto: proto(c.cfg), Reason: c.fallbackReason,
 	}
 	if !c.cfg.PlainTCP {

@@ -84,6 +84,9 @@ func (c *Conn) Readable() int {
 	return c.readable()
 }
 
+// Unacked returns how many bytes written are not acknowledged yet (SIOCOUTQ).
+func (c *Conn) Unacked() int { return int(c.send.end - c.send.una) }
+
 // Ended reports whether the peer's end of the stream has arrived, behind what can
 // still be read.
 func (c *Conn) Ended() bool { return c.recv.finDone }

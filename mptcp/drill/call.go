@@ -161,7 +161,7 @@ func checkResult(c *Call, op *socket.Op) error {
 }
 
 // returnsFD are the calls whose result is a name for a descriptor.
-var returnsFD = map[string]bool{"socket": true, "accept": true, "accept4": true, "epoll_create": true, "epoll_create1": true}
+var returnsFD = map[string]bool{"socket": true, "accept": true, "accept4": true, "epoll_create": true, "epoll_create1": true, "open": true}
 
 // instant is the result of a call that never waits.
 func instant(n int, e socket.Errno) *socket.Op { return &socket.Op{N: n, Err: e, Done: true} }

@@ -21,6 +21,7 @@ func init() {
 		"write": callWrite, "send": callWrite, "sendto": callSendto, "writev": callWritev, "sendmsg": callSendmsg,
 		"setsockopt": callSetsockopt, "getsockopt": callGetsockopt, "poll": callPoll,
 		"epoll_create": callEpollCreate, "epoll_create1": callEpollCreate, "epoll_ctl": callEpollCtl, "epoll_wait": callEpollWait,
+		"pipe": callPipe, "splice": callSplice, "open": callOpen, "sendfile": callSendfile,
 	}
 }
 
@@ -168,7 +169,7 @@ func callConnect(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	to, family, err := r.address(&a.c.Args[1], netip.AddrPortFrom(r.set.remote, r.set.port))
+	to, family, err := r.address(&a.c.Args[1], r.peer())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -190,6 +191,10 @@ func callClose(r *run, a args) (*socket.Op, func(int) error, error) {
 	fd, _, err := a.fdAnd(0)
 	if err != nil {
 		return nil, nil, err
+	}
+	if script := int(a.c.Args[0].Int); r.files[script] != nil {
+		delete(r.files, script)
+		return done(socket.OK), nil, nil
 	}
 	return r.sock.CloseOp(r.now, fd), func(n int) error {
 		if n == 0 {
@@ -233,14 +238,19 @@ func callIoctl(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if cmd != symbols["SIOCINQ"] {
+	count := r.sock.Readable
+	switch cmd {
+	case symbols["SIOCINQ"]:
+	case symbols["SIOCOUTQ"]:
+		count = r.sock.Unacked
+	default:
 		return nil, nil, unsupported("this ioctl")
 	}
 	want, err := a.int(2)
 	if err != nil {
 		return nil, nil, err
 	}
-	n, e := r.sock.Readable(fd)
+	n, e := count(fd)
 	return done(e), func(int) error {
 		if e == socket.OK && int64(n) != want {
 			return fmt.Errorf("expected %d bytes but got %d", want, n)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/socket"
 )
 
@@ -88,7 +87,7 @@ func callSendto(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	to := netip.AddrPortFrom(r.set.remote, r.set.port)
+	to := r.peer()
 	if len(a.c.Args) > 4 {
 		if to, _, err = r.address(&a.c.Args[4], to); err != nil {
 			return nil, nil, err
@@ -97,6 +96,9 @@ func callSendto(r *run, a args) (*socket.Op, func(int) error, error) {
 	r.opens(a, flags, to)
 	return r.sock.SendOp(r.now, fd, p, flags|bad, to), nil, nil
 }
+
+// peer returns the address of the peer's listener.
+func (r *run) peer() netip.AddrPort { return netip.AddrPortFrom(r.set.remote, r.set.port) }
 
 // opens notes that a call with MSG_FASTOPEN may begin the connection of its socket.
 func (r *run) opens(a args, flags int, to netip.AddrPort) {
@@ -146,46 +148,6 @@ func vectorCall(r *run, a args, op opFunc) (*socket.Op, func(int) error, error) 
 		return nil, nil, err
 	}
 	return op(r.now, fd, make([]byte, n), 0), nil, nil
-}
-
-func callRecvmsg(r *run, a args) (*socket.Op, func(int) error, error) {
-	return messageCall(r, a, r.sock.ReadOp)
-}
-
-func callSendmsg(r *run, a args) (*socket.Op, func(int) error, error) {
-	to := netip.AddrPortFrom(r.set.remote, r.set.port)
-	return messageCall(r, a, func(now clock.Instant, fd int, p []byte, flags int) *socket.Op {
-		r.opens(a, flags, to)
-		return r.sock.SendOp(now, fd, p, flags, to)
-	})
-}
-
-// messageCall is a call with a msghdr, of which the vector counts.
-func messageCall(r *run, a args, op opFunc) (*socket.Op, func(int) error, error) {
-	fd, _, err := a.fdAnd(0)
-	if err == nil {
-		err = a.need(3)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	n := 0
-	for _, f := range a.c.Args[1].Fields {
-		switch f.Name {
-		case "msg_iov":
-			if n, err = vector(&f.Val); err != nil {
-				return nil, nil, err
-			}
-		case "msg_name", "msg_flags":
-		default:
-			return nil, nil, unsupported("the member %s of a message", f.Name)
-		}
-	}
-	flags, err := a.optionalFlags(2)
-	if err != nil {
-		return nil, nil, err
-	}
-	return op(r.now, fd, make([]byte, n), flags), nil, nil
 }
 
 func callPoll(r *run, a args) (*socket.Op, func(int) error, error) {

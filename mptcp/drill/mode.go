@@ -100,7 +100,7 @@ func (s *settings) apply(file string, o ScriptOption, defines map[string]string)
 	fail := func(text string) error { return &SyntaxError{file, o.Line, "--" + o.Name + ": " + text} }
 	n, numErr := strconv.ParseInt(o.Value, 10, 32)
 	switch o.Name {
-	case "tolerance_usecs", "mtu", "tcp_ts_tick_usecs", "connect_port", "bind_port":
+	case "tolerance_usecs", "mss", "mtu", "tcp_ts_tick_usecs", "connect_port", "bind_port":
 		if numErr != nil || n < 0 {
 			return fail("needs a number")
 		}
@@ -108,6 +108,7 @@ func (s *settings) apply(file string, o ScriptOption, defines map[string]string)
 	switch o.Name {
 	case "tolerance_usecs":
 		s.tolerance = time.Duration(n) * time.Microsecond
+	case "mss": // of the runner's commands: the stack's follows from the MTU
 	case "tolerance_percent":
 		f, err := strconv.ParseFloat(o.Value, 64)
 		if err != nil || f < 0 {

@@ -36,6 +36,7 @@ type run struct {
 	keys    keyring
 
 	fds      map[int]int // of the script to those of the layer
+	files    map[int]*file
 	pending  *blockedCall
 	counters map[string]uint64 // at the last nstat -n
 	asserts  []assertion
@@ -93,7 +94,7 @@ func Run(file, src string, mode Mode, defines map[string]string) error {
 // newRun builds the stack of a script.
 func newRun(s *Script, set settings) *run {
 	r := &run{script: s, set: set, now: start, previous: start, buf: make([]byte, machine.BufferSize),
-		fds: make(map[int]int), peerPort: 32768, sysctl: defaultSysctls()}
+		fds: make(map[int]int), files: make(map[int]*file), peerPort: 32768, sysctl: defaultSysctls()}
 	r.keys = keyring{vars: make(map[string]uint64), addrs: make(map[string]address), highest: set.remote}
 	r.link = mptcp.Link{Name: "tun0", Up: true, MTU: set.mtu, Prefixes: []netip.Prefix{set.local},
 		Routes: []mptcp.Route{{Prefix: netip.PrefixFrom(set.local.Addr(), 0).Masked()}}}

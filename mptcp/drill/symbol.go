@@ -27,7 +27,7 @@ var symbols = map[string]int{
 	"TCP_SYNCNT": socket.TCPSynCnt, "TCP_QUICKACK": socket.TCPQuickAck, "TCP_CONGESTION": socket.TCPCongestion,
 	"TCP_MD5SIG": socket.TCPMD5Sig, "TCP_USER_TIMEOUT": socket.TCPUserTimeout, "TCP_FASTOPEN": socket.TCPFastopen,
 	"TCP_FASTOPEN_CONNECT": socket.TCPFastopenConnect, "TCP_FASTOPEN_KEY": socket.TCPFastopenKey, "TCP_FASTOPEN_NO_COOKIE": socket.TCPFastopenNoCookie, "TCP_NOTSENT_LOWAT": 25,
-	"TCP_DEFER_ACCEPT": socket.TCPDeferAccept, "TCP_INFO": 11, "TCP_INQ": 36, "TCP_IS_MPTCP": socket.TCPIsMPTCP,
+	"TCP_DEFER_ACCEPT": socket.TCPDeferAccept, "TCP_INFO": 11, "TCP_INQ": socket.TCPInq, "TCP_CM_INQ": socket.TCPInq, "TCP_IS_MPTCP": socket.TCPIsMPTCP,
 	"POLLIN": socket.PollIn, "POLLPRI": socket.PollPri, "POLLOUT": socket.PollOut, "POLLERR": socket.PollErr,
 	"POLLHUP": socket.PollHup, "POLLNVAL": socket.PollNval, "POLLRDHUP": socket.PollRdHup,
 	"EPOLLIN": socket.PollIn, "EPOLLPRI": socket.PollPri, "EPOLLOUT": socket.PollOut, "EPOLLERR": socket.PollErr,

@@ -70,6 +70,7 @@ const (
 	TCPMD5Sig      = 14
 	TCPUserTimeout = 18
 	TCPFastopen    = 23
+	TCPInq         = 36 // TCP_CM_INQ, too
 	TCPIsMPTCP     = 43
 
 	TCPDeferAccept = 9

@@ -80,3 +80,36 @@ func (l *Layer) Readable(fd int) (int, Errno) {
 	}
 	return f.conn.Readable(), OK
 }
+
+// Unacked returns how many bytes were written and not acknowledged yet (SIOCOUTQ), of
+// MPTCP at connection level.
+func (l *Layer) Unacked(fd int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case f.state == listening:
+		return -1, EINVAL
+	case f.conn == nil:
+		return 0, OK
+	}
+	return f.conn.Unacked(), OK
+}
+
+// InQ is the control message TCP_CM_INQ of a read: how many bytes wait behind it, and 1
+// instead of 0 where the end of the stream does. ENOENT: TCP_INQ is off.
+func (l *Layer) InQ(fd int) (int, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return -1, e
+	case f.plain[option{SOLTCP, TCPInq}] == 0:
+		return -1, ENOENT
+	case f.conn == nil:
+		return 0, OK
+	}
+	if n := f.conn.Readable(); n > 0 || !f.conn.Ended() {
+		return n, OK
+	}
+	return 1, OK
+}

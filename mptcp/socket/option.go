@@ -11,7 +11,7 @@ type option struct{ level, name int }
 // always does as they ask or has no such thing.
 var plainOptions = [...]option{
 	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority},
-	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIPv6, IPv6V6Only},
+	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIPv6, IPv6V6Only}, {SOLTCP, TCPInq},
 }
 
 func (f *file) remember(o option, v int) {
