@@ -11,6 +11,7 @@ import (
 	"mptcplab/mptcp/clock"
 	"mptcplab/scenarios/result"
 	"mptcplab/scenarios/spec"
+	"mptcplab/workloads"
 )
 
 // rampStep is how often a ramp changes the link.
@@ -74,7 +75,13 @@ func (x *experiment) apply(e *spec.Event) error {
 		return x.setIface(e)
 	case e.Workload != "":
 		for _, f := range x.flows {
-			if (f.w.Name == e.Workload || f.w.Flow() == e.Workload) && e.Stop {
+			if f.w.Name != e.Workload && f.w.Flow() != e.Workload {
+				continue
+			}
+			if e.Scheduler != "" {
+				x.setScheduler(f, e.Scheduler)
+			}
+			if e.Stop {
 				x.stop(f)
 			}
 		}
@@ -175,6 +182,19 @@ func (x *experiment) stop(f *flow) {
 		if f.stop[i] != nil {
 			x.d.change(e.host, func(clock.Instant) { f.stop[i]() })
 		}
+	}
+}
+
+// setScheduler changes the scheduler of the flow's connection at both ends.
+func (x *experiment) setScheduler(f *flow, name string) {
+	for _, e := range f.ends() {
+		x.d.change(e.host, func(clock.Instant) {
+			if c, ok := e.conn().(workloads.StackConn); ok {
+				if err := c.SetScheduler(name); err != nil {
+					panic("BUG: " + err.Error()) // the scenario was checked
+				}
+			}
+		})
 	}
 }
 

@@ -155,8 +155,9 @@ type Event struct {
 	Enabled   *bool
 	Rules     *[]impairments.Rule
 
-	Workload string
-	Stop     bool
+	Workload  string
+	Stop      bool
+	Scheduler string // its connections' from now on; "": as it was
 
 	Mark  string
 	Check *expect.Comparison // must hold then

@@ -61,7 +61,9 @@ func (d *document) eventKeys(_ int, m *decode.Map) {
 	e.hostKeys(m)
 	decode.Get(m, "stop", decode.BoolType, &e.Stop, "the workload ends")
 	m.Reserved("tcp", "settings of the workload from now on", decode.Anything)
-	m.Reserved("mptcp", "settings of the workload from now on", decode.Anything)
+	m.Object("mptcp", "settings of the workload's connections from now on", func(m *decode.Map) {
+		decode.Get(m, "scheduler", settingOf("mptcp.scheduler").typ(), &e.Scheduler, "packet scheduler of both ends; of the built-in stack alone")
+	})
 	var enabled bool
 	if decode.Get(m, "enabled", decode.BoolType, &enabled, "of a middlebox: false, and everything passes as it is") {
 		e.Enabled = &enabled
@@ -135,7 +137,7 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 		"link":      {"uplink", "downlink", "ramp", "state"},
 		"iface":     {"state", "notice"},
 		"host":      {"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits", "filter"},
-		"workload":  {"stop"},
+		"workload":  {"stop", "mptcp"},
 		"middlebox": {"enabled", "rules"},
 		"mark":      {},
 		"check":     {},
@@ -157,8 +159,8 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 	if have[0] == "iface" && !m.Has("state") {
 		m.Errorf("an iface event needs state: up or down")
 	}
-	if have[0] == "workload" && !e.Stop && !m.Has("tcp") && !m.Has("mptcp") {
-		m.Errorf("a workload event needs stop: true")
+	if have[0] == "workload" && !e.Stop && e.Scheduler == "" && !m.Has("tcp") {
+		m.Errorf("a workload event needs stop: true or mptcp: {scheduler: ...}")
 	}
 	if e.state != nil && have[0] == "link" && e.Ramp > 0 {
 		m.Errorf("state changes at once; ramp is for impairments")
@@ -176,7 +178,7 @@ func impairWord(subject string) []string {
 }
 
 func isReservedKey(key string) bool {
-	return slices.Contains([]string{"tcp", "mptcp"}, key)
+	return key == "tcp"
 }
 
 var impairKeyNames = func() []string {
@@ -215,6 +217,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 			r.Errorf(e.nameAt, "%s: there is an event %q already", e.path, e.Name)
 		}
 		names[e.Name] = true
+		e.checkScheduler(hosts, work, r)
 		parts := d.resolveEvent(e, t, work, now, state, r)
 		for k := range parts {
 			if k > 0 {
@@ -226,6 +229,32 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 	}
 	d.timeline = drafts
 	return out
+}
+
+// checkScheduler refuses a change of scheduler on a kernel's sockets, without MPTCP
+// and before there is a connection.
+func (e *eventDraft) checkScheduler(hosts []Host, work []Workload, r *decode.Report) {
+	if e.Scheduler == "" {
+		return
+	}
+	for i := range work {
+		w := &work[i]
+		if w.Name != e.Workload && w.Flow() != e.Workload {
+			continue
+		}
+		if e.when == "" && e.At < w.Start {
+			r.Errorf(e.subjectAt, "%s: %s begins at %s, has no connection before", e.path, w.Name, decode.FormatTime(w.Start))
+		}
+		for _, h := range hosts {
+			if (h.Name == w.Client || h.Name == w.Server) && (h.Stack != StackMPTCP || w.Proto == "tcp") {
+				what := string(h.Stack)
+				if h.Stack == StackMPTCP {
+					what = "proto: tcp"
+				}
+				r.Errorf(e.subjectAt, "%s: %s on %s is %s; the scheduler of a connection changes on the built-in mptcp stack alone", e.path, w.Name, h.Name, what)
+			}
+		}
+	}
 }
 
 // resolveConditions reads the expressions of events, for which all names of the run
