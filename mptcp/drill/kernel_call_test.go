@@ -147,8 +147,14 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 			return n, err
 		}, nil, nil
 	case "write", "send", "sendto":
+		var to unix.Sockaddr
+		if flags := argInt(c, 3); flags&unix.MSG_FASTOPEN != 0 {
+			at := netip.AddrPortFrom(k.set.remote, k.set.port)
+			k.opens(args{k.run, c}, flags, at)
+			to = sockaddr(at)
+		}
 		return func() (int, error) {
-			return unix.SendmsgN(fd, make([]byte, argInt(c, 2)), nil, nil, argInt(c, 3)|unix.MSG_NOSIGNAL)
+			return unix.SendmsgN(fd, make([]byte, argInt(c, 2)), nil, to, argInt(c, 3)|unix.MSG_NOSIGNAL)
 		}, nil, nil
 	case "ioctl":
 		return func() (int, error) {

@@ -43,6 +43,7 @@ func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a neti
 func (f *file) begin(c *mptcp.Conn) {
 	f.conn, f.state, f.errSeen = c, connecting, false
 	f.shutRD, f.shutWR = false, false
+	f.untold = true
 }
 
 // sendOp is one sendto, sendmsg or write.
@@ -77,6 +78,10 @@ func (s *sendOp) try(now clock.Instant) (int, Errno) {
 	f, e := s.l.socket(s.fd)
 	if e != OK {
 		return -1, e
+	}
+	if f.state == connected && f.untold && (s.begun || s.flags&MsgFastopen != 0) {
+		f.untold = false // this call tells it, and sends
+		s.flags &^= MsgFastopen
 	}
 	if !s.begun && (s.flags&MsgFastopen != 0 || f.state == deferred) {
 		return s.open(now, f)

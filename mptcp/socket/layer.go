@@ -49,6 +49,7 @@ type file struct {
 
 	fastOpenConnect bool           // TCP_FASTOPEN_CONNECT
 	target          netip.AddrPort // of a deferred connect
+	untold          bool           // no call has told yet that the connection is made (SS_CONNECTING)
 }
 
 // state is what a socket is in the eyes of its calls.

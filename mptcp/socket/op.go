@@ -84,6 +84,7 @@ func (l *Layer) ConnectOp(now clock.Instant, fd int, a netip.AddrPort) *Op {
 		case f.state == connecting:
 			return -1, EINPROGRESS
 		case f.state == connected:
+			f.untold = false
 			return 0, OK
 		}
 		return result(f.takeError())

@@ -78,6 +78,9 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 		return e
 	}
 	switch {
+	case f.state == connected && !f.dead() && f.untold:
+		f.untold = false
+		return OK
 	case f.state == connected && !f.dead(), f.state == deferred:
 		return EISCONN
 	case f.state == connecting:
