@@ -142,6 +142,7 @@ func TestJoinSelftests(t *testing.T) {
 		{"no JOIN with diff families v4-v6", limits(1, 0), limits(1, 0, ep("fd00:2::1", "subflow")), dst, joins{}, 0, 0},
 		{"no JOIN with diff families v6-v4", limits(1, 0), limits(1, 0, ep("10.0.3.1", "subflow")), dst6, joins{}, 0, 0},
 		{"IPv4 sockets do not use IPv6 addresses", limits(1, 0, ep("fd00:2::2", "signal")), limits(1, 1), dst, joins{}, 1, 1},
+		{"IPv6 sockets do, also if they began with IPv4", limits(1, 0, ep("fd00:2::2", "signal")), limits(1, 1), "[::ffff:10.0.1.2]:80", joins{1, 1, 1}, 1, 1},
 		{"simult IPv4 and IPv6 subflows", limits(1, 0, ep("10.0.1.2", "signal")), limits(1, 1), dst6, joins{1, 1, 1}, 1, 1},
 		{"simult IPv4 and IPv6 subflows, fullmesh 1x1", limits(4, 0, ep("10.0.1.2", "signal")), limits(4, 1, ep("fd00:2::1", "subflow", "fullmesh")), dst6, joins{1, 1, 1}, 1, 1},
 		{"signal address with port", limits(1, 0, ep("10.0.2.2", "signal", "port 10100")), limits(1, 1), dst, joins{1, 1, 1}, 1, 1},

@@ -100,6 +100,10 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 		_, e := l.fastOpen(now, f, nil, 0, a)
 		return e
 	}
+	if f.family == AFInet6 && a.Addr().Is4() {
+		// To the stack a mapped address says that IPv6 subflows may follow.
+		a = netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
 	c, err := l.stack.Dial(now, &f.cfg, f.bound, a)
 	if err != nil {
 		return errnoOf(err)
