@@ -17,6 +17,7 @@ type Counters struct {
 	MPTcpExtMPFallbackTokenInit     uint64 // never counted: a token is always found
 	MPTcpExtMPTCPRetrans            uint64 // segments of data mapped again on another subflow
 	MPTcpExtMPJoinNoTokenFound      uint64 // MP_JOIN with unknown token
+	MPTcpExtMPJoinNoIdFound         uint64 // MP_JOIN to an address that has no id left
 	MPTcpExtMPJoinSynRx             uint64 // SYN with MP_JOIN received, before any check
 	MPTcpExtMPJoinSynBackupRx       uint64
 	MPTcpExtMPJoinSynAckRx          uint64
@@ -26,7 +27,9 @@ type Counters struct {
 	MPTcpExtMPJoinAckRx             uint64
 	MPTcpExtMPJoinAckHMacFailure    uint64
 	MPTcpExtMPJoinAckNoMPJoin       uint64 // third ACK without MP_JOIN
+	MPTcpExtMPJoinAckNoCtx          uint64 // never counted: the connection of a request is always known
 	MPTcpExtMPJoinRejected          uint64 // third ACK refused by the limits
+	MPTcpExtMPJoinNotEstablished    uint64 // MP_JOIN before the connection was fully established
 	MPTcpExtMPJoinSynTx             uint64 // SYN with MP_JOIN sent
 	MPTcpExtMPJoinSynTxCreatSkErr   uint64
 	MPTcpExtMPJoinSynTxBindErr      uint64
@@ -59,7 +62,9 @@ type Counters struct {
 	MPTcpExtMismatchPortSynRx       uint64
 	MPTcpExtMismatchPortAckRx       uint64
 	MPTcpExtRmAddr                  uint64 // address ids in REMOVE_ADDR received
+	MPTcpExtRmAddrDrop              uint64 // never counted: the queue of removals has room for all ids
 	MPTcpExtRmAddrTx                uint64 // address ids in REMOVE_ADDR sent
+	MPTcpExtRmAddrTxDrop            uint64 // never counted, likewise
 	MPTcpExtRmSubflow               uint64 // subflows closed because our endpoint went
 	MPTcpExtMPPrioTx                uint64
 	MPTcpExtMPPrioRx                uint64
@@ -77,10 +82,14 @@ type Counters struct {
 	MPTcpExtRcvWndConflict          uint64 // never counted: nobody else advertises at the same time
 	MPTcpExtSimultConnectFallback   uint64
 	MPTcpExtMD5SigFallback          uint64
+	MPTcpExtMD5SigReset             uint64 // never counted: no TCP-MD5
 	MPTcpExtFallbackFailed          uint64
 	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
 	MPTcpExtBlackhole               uint64 // times MPTCP was stopped for a while
 	MPTcpExtWinProbe                uint64 // probes of the connection's window
+	MPTcpExtBacklogDrop             uint64 // never counted: there is no backlog
+	MPTcpExtRcvPruned               uint64 // never counted: what is accepted is kept
+	MPTcpExtOFOPruned               uint64 // never counted, likewise
 	TcpExtListenOverflows           uint64 // SYNs and third ACKs that found the backlog full
 	TcpExtListenDrops               uint64 // SYNs and third ACKs dropped by a listener
 	TcpExtTCPReqQFullDoCookies      uint64 // SYNs answered with a cookie
@@ -114,6 +123,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMPFallbackTokenInit", c.MPTcpExtMPFallbackTokenInit)
 	f("MPTcpExtMPTCPRetrans", c.MPTcpExtMPTCPRetrans)
 	f("MPTcpExtMPJoinNoTokenFound", c.MPTcpExtMPJoinNoTokenFound)
+	f("MPTcpExtMPJoinNoIdFound", c.MPTcpExtMPJoinNoIdFound)
 	f("MPTcpExtMPJoinSynRx", c.MPTcpExtMPJoinSynRx)
 	f("MPTcpExtMPJoinSynBackupRx", c.MPTcpExtMPJoinSynBackupRx)
 	f("MPTcpExtMPJoinSynAckRx", c.MPTcpExtMPJoinSynAckRx)
@@ -123,7 +133,9 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMPJoinAckRx", c.MPTcpExtMPJoinAckRx)
 	f("MPTcpExtMPJoinAckHMacFailure", c.MPTcpExtMPJoinAckHMacFailure)
 	f("MPTcpExtMPJoinAckNoMPJoin", c.MPTcpExtMPJoinAckNoMPJoin)
+	f("MPTcpExtMPJoinAckNoCtx", c.MPTcpExtMPJoinAckNoCtx)
 	f("MPTcpExtMPJoinRejected", c.MPTcpExtMPJoinRejected)
+	f("MPTcpExtMPJoinNotEstablished", c.MPTcpExtMPJoinNotEstablished)
 	f("MPTcpExtMPJoinSynTx", c.MPTcpExtMPJoinSynTx)
 	f("MPTcpExtMPJoinSynTxCreatSkErr", c.MPTcpExtMPJoinSynTxCreatSkErr)
 	f("MPTcpExtMPJoinSynTxBindErr", c.MPTcpExtMPJoinSynTxBindErr)
@@ -156,7 +168,9 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtMismatchPortSynRx", c.MPTcpExtMismatchPortSynRx)
 	f("MPTcpExtMismatchPortAckRx", c.MPTcpExtMismatchPortAckRx)
 	f("MPTcpExtRmAddr", c.MPTcpExtRmAddr)
+	f("MPTcpExtRmAddrDrop", c.MPTcpExtRmAddrDrop)
 	f("MPTcpExtRmAddrTx", c.MPTcpExtRmAddrTx)
+	f("MPTcpExtRmAddrTxDrop", c.MPTcpExtRmAddrTxDrop)
 	f("MPTcpExtRmSubflow", c.MPTcpExtRmSubflow)
 	f("MPTcpExtMPPrioTx", c.MPTcpExtMPPrioTx)
 	f("MPTcpExtMPPrioRx", c.MPTcpExtMPPrioRx)
@@ -174,6 +188,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtRcvWndConflict", c.MPTcpExtRcvWndConflict)
 	f("MPTcpExtSimultConnectFallback", c.MPTcpExtSimultConnectFallback)
 	f("MPTcpExtMD5SigFallback", c.MPTcpExtMD5SigFallback)
+	f("MPTcpExtMD5SigReset", c.MPTcpExtMD5SigReset)
 	f("MPTcpExtFallbackFailed", c.MPTcpExtFallbackFailed)
 	f("MPTcpExtMPCurrEstab", c.MPTcpExtMPCurrEstab)
 	f("MPTcpExtBlackhole", c.MPTcpExtBlackhole)
@@ -194,4 +209,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("TcpExtTCPFastOpenCookieReqd", c.TcpExtTCPFastOpenCookieReqd)
 	f("TcpExtTCPFastOpenBlackhole", c.TcpExtTCPFastOpenBlackhole)
 	f("MPTcpExtWinProbe", c.MPTcpExtWinProbe)
+	f("MPTcpExtBacklogDrop", c.MPTcpExtBacklogDrop)
+	f("MPTcpExtRcvPruned", c.MPTcpExtRcvPruned)
+	f("MPTcpExtOFOPruned", c.MPTcpExtOFOPruned)
 }

@@ -23,6 +23,7 @@ const (
 	reasonBlackhole
 	reasonNoToken
 	reasonPlainSocket
+	reasonSimultaneousOpen
 	reasonNoDSS
 	reasonNoDataACK
 	reasonDataWithoutMapping
@@ -39,6 +40,7 @@ var reasonText = [...]string{
 	reasonBlackhole:          "MPTCP was blocked here a while ago",
 	reasonNoToken:            "no key whose token is free",
 	reasonPlainSocket:        "TCP socket at this end",
+	reasonSimultaneousOpen:   "simultaneous open",
 	reasonNoDSS:              "no DSS in first segment from peer",
 	reasonNoDataACK:          "no DSS in acknowledgment of data",
 	reasonDataWithoutMapping: "data without mapping",
@@ -59,6 +61,8 @@ func (r reason) count(c *Counters) {
 		c.MPTcpExtMPCapableSYNTXDrop++
 	case reasonBlackhole:
 		c.MPTcpExtMPCapableSYNTXDisabled++
+	case reasonSimultaneousOpen:
+		c.MPTcpExtSimultConnectFallback++
 	case reasonNoDSS:
 		c.MPTcpExtMPCapableDataFallback++
 	case reasonNoDataACK, reasonDataWithoutMapping, reasonInfiniteMapping: // of MP_FAIL InfiniteMapTx tells

@@ -246,6 +246,34 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// Both ends open at once: no end has the other's key, and the connection is TCP, as by
+// Linux.
+func TestSimultaneousOpen(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	c, err := p.s.Dial(0, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	syn := p.next()
+	x := p.side("10.0.1.2:80", syn.Src.String())
+	x.put(wire.SYN, capable(wire.CapSHA256), "")
+	sa := x.get()
+	if sa.Flags != wire.SYN|wire.ACK || sa.Ack != x.seq {
+		t.Fatalf("SYN/ACK: %s", sa.String())
+	}
+	x.put(wire.ACK, wire.Options{}, "")
+	x.put(wire.ACK, wire.Options{}, "abc")
+	if got := p.read(c); got != "abc" || c.Info(p.now).FallbackReason != "simultaneous open" {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+	p.flush()
+	c.Write([]byte("def"), false)
+	if s := x.get(); string(s.Payload) != "def" || s.Options.Has&wire.HasMPTCP != 0 {
+		t.Errorf("%s", s.String())
+	}
+	p.expectCounters(map[string]uint64{"SimultConnectFallback": 1})
+}
+
 // FBK-05: what a server sent is acknowledged without DATA_ACK, before there was any
 // other subflow: the path drops options, the connection is TCP from there, and stays
 // so whatever comes (FBK-15).

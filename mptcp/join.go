@@ -28,11 +28,17 @@ func (s *Stack) inputJoin(now clock.Instant, seg *wire.Segment, iss wire.Seq) {
 		return
 	}
 	if c.speech != multipath || !c.confirmed || c.err != nil || c.recv.finDone && c.writeEnded {
+		if !c.confirmed {
+			s.counters.MPTcpExtMPJoinNotEstablished++
+		}
 		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstProhibited})
 		return
 	}
 	id, err := c.localID(seg.Dst)
 	if len(c.subflows) >= maxSubflows || err != nil {
+		if err != nil {
+			s.counters.MPTcpExtMPJoinNoIdFound++
+		}
 		s.reset(seg, &wire.MPTCPRst{Reason: wire.RstResources})
 		return
 	}
@@ -159,6 +165,7 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 	c := sf.conn
 	o := &s.Options.MPJoin
 	if s.Options.Has&wire.HasMPJoin == 0 || o.Form != wire.JoinSYNACK {
+		c.stack.counters.MPTcpExtMPJoinSynAckNoMPJoin++
 		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in SYN/ACK")
 	}
 	c.stack.counters.MPTcpExtMPJoinSynAckRx++
@@ -187,6 +194,7 @@ func (sf *subflow) handleJoinACK(now clock.Instant, s *wire.Segment) error {
 	c := sf.conn
 	o := &s.Options.MPJoin
 	if s.Options.Has&wire.HasMPJoin == 0 || o.Form != wire.JoinACK {
+		c.stack.counters.MPTcpExtMPJoinAckNoMPJoin++
 		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in third ACK")
 	}
 	if o.HMAC != wire.JoinHMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce) {

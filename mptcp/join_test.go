@@ -109,6 +109,7 @@ func TestJoinRefused(t *testing.T) {
 		y.get()
 		y.put(wire.ACK, wire.Options{}, "")
 		expect(t, y.get(), wire.RstMPTCP)
+		p.expectCounters(map[string]uint64{"MPJoinAckNoMPJoin": 1, "MPJoinSynAckNoMPJoin": 0})
 	})
 	t.Run("limit", func(t *testing.T) {
 		p := newPeer(t, HostConfig{})

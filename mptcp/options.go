@@ -200,6 +200,9 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		if sf.active && s.Flags&wire.ACK != 0 {
 			return sf.answered(now, s)
 		}
+		if sf.active && !sf.join && c.speech == offered && sf.stage == opening {
+			c.fall(now, reasonSimultaneousOpen)
+		}
 		return nil
 	}
 	if s.Flags&wire.RST != 0 {
