@@ -202,10 +202,10 @@ func secondPath() []boxRow {
 	// Without MP_JOIN the SYN is one of a new connection at the server's port: its
 	// SYN/ACK has no MP_JOIN, and the client resets it.
 	noJoin := columnsOf(
-		outcome{client: clientCapable + " MPJoinSynTx MPRstTx", server: serverCapable},
-		outcome{client: clientCapable + " MPJoinSynTx MPRstTx", server: serverCapable + " MPJoinSynRx"},
-		outcome{client: clientCapable + " MPJoinSynTx MPRstTx", server: serverCapable})
-	noThird := outcome{client: clientJoined + " MPRstRx", server: serverCapable + " MPJoinSynRx MPRstTx", second: unused}
+		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable},
+		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable + " MPJoinSynRx"},
+		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable})
+	noThird := outcome{client: clientJoined + " MPRstRx", server: serverCapable + " MPJoinSynRx MPJoinAckNoMPJoin MPRstTx", second: unused}
 	silent := func(dir int) outcome { // who receives data without mapping resets the subflow
 		sender, receiver := " MPRstRx", " MPRstTx DssReset"
 		if dir == serverToClient {
