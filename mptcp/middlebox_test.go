@@ -107,3 +107,21 @@ func TestAcknowledgedWithoutDSS(t *testing.T) {
 		}
 	}
 }
+
+// Linux answers MP_FAIL with plain TCP from where it stands. What was discarded is
+// missing then: its ACKs without DSS are no reason to go on behind the hole.
+func TestNoFallbackOverDiscardedBytes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256 | wire.CapChecksum)
+	x.putAt(0, withChecksum(mapped(key, 0, 0, 0, 3), "abc"), "aXc")
+	if _, err := c.Write([]byte("uvw"), false); err != nil {
+		t.Fatal(err)
+	}
+	p.drain()
+	x.ack = c.subflows[0].tcp.ISS().Add(4)
+	x.putAt(3, wire.Options{}, "def")
+	if got := p.read(c); got != "" || c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+	p.expectCounters(map[string]uint64{"DataCsumErr": 1, "DssFallback": 0})
+}

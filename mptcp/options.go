@@ -247,7 +247,8 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 func (sf *subflow) unheard(s *wire.Segment) bool {
 	state := sf.tcp.State()
 	return !sf.join && sf.stage == open && sf.conn.mayFall() && s.Options.Has&wire.HasMPTCP == 0 &&
-		(state == tcp.StateEstablished || state == tcp.StateCloseWait) && sf.tx.acked > sf.conn.send.una
+		(state == tcp.StateEstablished || state == tcp.StateCloseWait) && sf.tx.acked > sf.conn.send.una &&
+		!sf.rx.failed // else bytes are missing, and only an infinite mapping says where the stream goes on
 }
 
 // checkProven judges the first acknowledgment of data on a subflow that joined, and on
@@ -271,6 +272,7 @@ func (sf *subflow) checkProven(now clock.Instant, s *wire.Segment) error {
 	case o.Has&wire.HasDSS != 0 && o.DSS.HasAck:
 		sf.proven = true
 	case sf.tx.una <= 1 || o.Has&wire.HasMPTCP != 0:
+	case sf.rx.failed: // an infinite mapping is to come
 	case !sf.join && c.mayFall():
 		c.fall(now, reasonNoDataACK)
 	case state == tcp.StateEstablished || state == tcp.StateCloseWait:
