@@ -110,7 +110,7 @@ func (s *Stack) dial(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort
 	v4only := raddr.Addr().Is4()
 	laddr, raddr = netip.AddrPortFrom(laddr.Addr().Unmap(), laddr.Port()), netip.AddrPortFrom(raddr.Addr().Unmap(), raddr.Port())
 	conf := s.resolve(cfg)
-	if err := conf.check(); err != nil {
+	if err := s.check(&conf); err != nil {
 		return nil, err
 	}
 	laddr, err := s.pickLocal(laddr, raddr)

@@ -20,6 +20,7 @@ var (
 	ErrNoEndpoint     = errors.New("mptcp: no such endpoint")                               // ENOENT
 	ErrEndpointExists = errors.New("mptcp: endpoint exists already")                        // EEXIST
 	ErrInvalid        = errors.New("mptcp: invalid argument")                               // EINVAL
+	ErrNoMPTCP        = errors.New("mptcp: net.mptcp.enabled is 0")                         // ENOPROTOOPT
 	ErrNotSupported   = errors.New("mptcp: operation not supported")                        // EOPNOTSUPP
 	ErrProtocol       = errors.New("mptcp: protocol error on the last subflow")             // EPROTO
 )

@@ -45,7 +45,7 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 		return nil, ErrAddrInUse
 	}
 	l := &Listener{stack: s, addr: laddr, cfg: s.resolve(cfg)}
-	if err := l.cfg.check(); err != nil {
+	if err := s.check(&l.cfg); err != nil {
 		return nil, err
 	}
 	l.src.ready.Listener = l
@@ -83,8 +83,11 @@ func (l *Listener) SetBacklog(n int) {
 // FastOpen returns what SetFastOpen set.
 func (l *Listener) FastOpen() int { return l.fastOpenMax }
 
-// check finds names that nobody knows.
-func (c *Config) check() error {
+// check says whether a socket of that configuration can be opened.
+func (s *Stack) check(c *Config) error {
+	if !c.PlainTCP && s.sysctl.NoMPTCP {
+		return ErrNoMPTCP
+	}
 	if _, ok := sched.Lookup(c.Scheduler); !ok {
 		return ErrUnknownName
 	}

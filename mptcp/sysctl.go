@@ -5,6 +5,7 @@ import "time"
 // Sysctl are the settings of a whole stack, as net.ipv4 and net.mptcp have them. Zero is
 // the kernel's default, a negative number is 0.
 type Sysctl struct {
+	NoMPTCP           bool          // net.mptcp.enabled=0: no new MPTCP socket; those there are go on
 	FastOpen          int           // tcp_fastopen: bits of FastOpen...; 0 is 1
 	FastOpenKeys      FastOpenKeys  // tcp_fastopen_key; empty: drawn from the seed
 	FastOpenBlackhole time.Duration // tcp_fastopen_blackhole_timeout_sec; 0: never

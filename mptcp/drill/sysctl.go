@@ -38,6 +38,8 @@ func (r *run) stackSysctl(key, v string) (bool, error) {
 		y.AbortOnOverflow = n != 0
 	case "net.core.somaxconn":
 		y.SOMaxConn = orNone(n)
+	case "net.mptcp.enabled":
+		y.NoMPTCP = n == 0
 	case "net.mptcp.blackhole_timeout":
 		y.BlackholeTimeout = time.Duration(orNone(n)) * time.Second
 	default:

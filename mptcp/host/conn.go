@@ -56,6 +56,7 @@ func errno(err error) error {
 		mptcp.ErrAddrNotAvail: syscall.EADDRNOTAVAIL, mptcp.ErrNotConnected: syscall.ENOTCONN,
 		mptcp.ErrClosed: syscall.EPIPE, mptcp.ErrInvalid: syscall.EINVAL,
 		mptcp.ErrUnknownName: syscall.ENOENT, mptcp.ErrProtocol: syscall.EPROTO,
+		mptcp.ErrNoMPTCP: syscall.ENOPROTOOPT,
 	} {
 		if errors.Is(err, from) {
 			return to

@@ -75,7 +75,7 @@ var stackErrors = [...]struct {
 	{mptcp.ErrUnreachable, EHOSTUNREACH}, {mptcp.ErrAddrInUse, EADDRINUSE},
 	{mptcp.ErrAddrNotAvail, EADDRNOTAVAIL}, {mptcp.ErrNotConnected, ENOTCONN},
 	{mptcp.ErrUnknownName, ENOENT}, {mptcp.ErrNoEndpoint, ENOENT}, {mptcp.ErrEndpointExists, EEXIST},
-	{mptcp.ErrInvalid, EINVAL}, {mptcp.ErrNotSupported, EOPNOTSUPP}, {mptcp.ErrProtocol, EPROTO}, {mptcp.ErrPipe, EPIPE},
+	{mptcp.ErrInvalid, EINVAL}, {mptcp.ErrNotSupported, EOPNOTSUPP}, {mptcp.ErrNoMPTCP, ENOPROTOOPT}, {mptcp.ErrProtocol, EPROTO}, {mptcp.ErrPipe, EPIPE},
 }
 
 // errnoOf returns the number of an error of the stack.

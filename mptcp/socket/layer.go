@@ -114,6 +114,9 @@ func (l *Layer) Socket(family, typ, proto int) (int, Errno) {
 	if proto != 0 && proto != IPProtoTCP && proto != IPProtoMPTCP {
 		return -1, EPROTONOSUPPORT
 	}
+	if proto == IPProtoMPTCP && l.stack.Sysctl().NoMPTCP {
+		return -1, ENOPROTOOPT
+	}
 	f := &file{mptcp: proto == IPProtoMPTCP, family: family, nonblock: typ&ONonblock != 0, cfg: l.cfg}
 	f.cfg.PlainTCP = !f.mptcp
 	return l.install(f), OK

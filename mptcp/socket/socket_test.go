@@ -169,6 +169,25 @@ func TestErrno(t *testing.T) {
 	}
 }
 
+// TestNotEnabled: with net.mptcp.enabled=0 there are no new MPTCP sockets, and TCP is
+// not touched.
+func TestNotEnabled(t *testing.T) {
+	w := newWorld(t)
+	w.s.Sysctl().NoMPTCP = true
+	if _, e := w.l.Socket(AFInet, SockStream, IPProtoMPTCP); e != ENOPROTOOPT {
+		t.Errorf("MPTCP: %v", e)
+	}
+	if _, e := w.l.Socket(AFInet, SockStream, IPProtoTCP); e != OK {
+		t.Errorf("TCP: %v", e)
+	}
+	if _, err := w.s.Dial(w.now, nil, netip.AddrPort{}, here); err != mptcp.ErrNoMPTCP {
+		t.Errorf("dial: %v", err)
+	}
+	if _, err := w.s.Listen(nil, here); err != mptcp.ErrNoMPTCP {
+		t.Errorf("listen: %v", err)
+	}
+}
+
 // TestRefused: the error is told once, by connect's waiter or SO_ERROR.
 func TestRefused(t *testing.T) {
 	w := newWorld(t)

@@ -45,6 +45,7 @@ func (h *Host) StackConfig() mptcp.HostConfig {
 		Sysctl: mptcp.Sysctl{
 			FastOpen:         noneIsNegative(h.Settings.TCP["fastopen"]),
 			SYNCookies:       noneIsNegative(h.Settings.TCP["syncookies"]),
+			NoMPTCP:          h.Settings.MPTCP["enabled"] == "false",
 			BlackholeTimeout: cmp.Or(duration(h.Settings.MPTCP["blackhole_timeout"]), -1),
 		},
 	}

@@ -42,6 +42,7 @@ const (
 )
 
 var mptcpSettings = []setting{
+	{name: "enabled", kind: boolSetting, def: "true", host: true, sysctl: true, ours: true, doc: "false: no MPTCP socket can be opened (ENOPROTOOPT)"},
 	{name: "checksum_enabled", kind: boolSetting, def: "false", sysctl: true, ours: true, doc: "DSS checksums"},
 	{name: "remove_addr_keepalive", kind: boolSetting, def: "false", ours: true, doc: "RFC 8684, 3.4.2: a subflow whose address is removed is asked by a keepalive, and stays if it answers; Linux closes it"},
 	{name: "add_addr_timeout", kind: timeSetting, def: "2min", some: true, sysctl: true, ours: true, doc: "until an ADD_ADDR without echo is sent again"},
