@@ -133,8 +133,12 @@ func (c *Conn) unbind(sf *subflow) {
 		switch {
 		case lo >= hi || r.all && c.othersCarry(sf, lo):
 		case r.as == freshBytes && hi == w.nxt && !r.all:
-			w.nxt = lo
-			c.stats.sent -= hi - lo
+			// Unless another subflow has carried it in place of this one.
+			sent := min(max(lo, w.sentTo), hi)
+			c.reinject.add(lo, sent)
+			c.reinject.remove(sent, hi)
+			w.nxt = sent
+			c.stats.sent -= hi - sent
 		default:
 			c.reinject.add(lo, hi)
 		}

@@ -9,11 +9,16 @@ import (
 )
 
 // TestChaos transfers while links go silent and come back, endpoints come and go,
-// priorities change and readers pause: everything arrives, in order, in the end.
+// priorities change and readers pause: everything arrives, in order, in the end. From
+// seed 16 on the schedulers change, too.
 func TestChaos(t *testing.T) {
-	for seed := range byte(16) {
+	for seed := range byte(64) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cfg := Config{ChecksumEnabled: seed%4 == 1}
+			if seed >= 16 {
+				cfg.Scheduler = schedulers[int(seed)%len(schedulers)]
+				cfg.TCP.CongestionControl = []string{"bbr", "lia", "olia", "balia", "wvegas", "ewtcp", "coupled"}[seed%7]
+			}
 			if seed%3 == 1 {
 				cfg.RecvBuffer, cfg.SendBuffer = 50_000, 80_000
 			}
@@ -39,6 +44,13 @@ func TestChaos(t *testing.T) {
 			for range 40 {
 				w.run(time.Duration(100+w.random()%400)*time.Millisecond, p.done)
 				w.disturb(p)
+				if seed >= 16 && p.server != nil && w.random()%4 == 0 {
+					for _, a := range []*app{p.client, p.server} {
+						if err := a.c.SetScheduler(schedulers[int(w.random())%len(schedulers)]); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
 			}
 			for i := range 3 {
 				w.link(i, func(p *pipe) { p.dead = false })

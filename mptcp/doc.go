@@ -23,11 +23,12 @@
 // Write copies into the connection's ring. When TCP has room on some subflow the
 // scheduler says which bytes go where, and only then the mapping is made (late
 // binding). Schedulers that bind ahead of the window, as Linux's, put ranges into a
-// queue of the subflow (bind.go); the mapping comes when TCP takes them. sendOn adds it to the subflow's list, where it stays, unchanged, until
-// the subflow's peer has acknowledged all of it; retransmissions read through it.
-// The ring frees what is DATA_ACKed and acknowledged on every subflow that carried
-// it. If a silent subflow holds the ring up, its bytes are copied into buffers of
-// its own (makeRoom), and only then.
+// queue of the subflow (bind.go); the mapping comes when TCP takes them. sendOn adds
+// it to the subflow's list, where it stays, unchanged, until the subflow's peer has
+// acknowledged all of it; retransmissions read through it. The ring frees what is
+// DATA_ACKed and acknowledged on every subflow that carried it. If a silent subflow
+// holds the ring up, its bytes are copied into buffers of its own (makeRoom), and
+// only then.
 //
 // What a subflow cannot deliver goes to the reinjection queue: after a
 // retransmission timeout, after its death, and by the connection's own timer if
@@ -60,6 +61,7 @@
 // begins. timewait: what has ended. fastopen, destination, blackhole: what is known of
 // peers before they answer. conn, handshake, join,
 // close, fastclose, fallback, signal, endpoint: the life of a connection. subflow, options,
-// output: between TCP and connection. send, schedule, bind, reinject, opportunity, mapping: the
-// sender. reassembly, window: the receiver. counters, info, diag, ss: what is shown.
+// output: between TCP and connection. send, schedule, bind, reinject, opportunity,
+// mapping: the sender. reassembly, window: the receiver. counters, info, diag, ss:
+// what is shown.
 package mptcp

@@ -165,6 +165,7 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	}
 	m.csum = c.checksumOf(&m, sf.tx.wire(m.ssn))
 	sf.tx.add(m)
+	w.sentTo = max(w.sentTo, end)
 	switch as {
 	case freshBytes:
 		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndNxt()) < c.sendable() {

@@ -18,6 +18,7 @@ import (
 type sendWindow struct {
 	ring          window.Ring
 	una, nxt, end uint64
+	sentTo        uint64 // end of what any subflow was given to send; nxt is beyond if bytes are bound ahead
 	edge          uint64 // right edge of the peer's window
 	limit, max    int    // of bytes not acknowledged; limit grows to max
 	pushAt        uint64 // end of the last write without MSG_MORE
