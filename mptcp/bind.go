@@ -68,7 +68,7 @@ func (t *sendSide) unbound(n int) {
 // bindAhead carries out a decision of a scheduler that binds ahead of cwnd; false:
 // it is for the other kind, or there is nothing.
 func (c *Conn) bindAhead(d sched.Decision) bool {
-	p, w := &c.plan, &c.send
+	p, w := c.plan, &c.send
 	r := boundRange{lo: w.nxt, hi: min(w.end, w.edge), as: freshBytes}
 	if d.From == sched.Reinject {
 		head, ok := c.reinject.head()
@@ -176,7 +176,7 @@ func (c *Conn) SetScheduler(name string) error {
 	}
 	c.own().Scheduler = name
 	c.sched = s
-	c.plan.paths, c.plan.path, c.plan.budget, c.plan.from = 0, nil, 0, sched.New
+	c.plan = nil
 	c.stack.touch(c)
 	return nil
 }

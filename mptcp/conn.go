@@ -41,7 +41,7 @@ type Conn struct {
 	keys                   // keys.go and handshake.go
 	family                 cc.Family
 	sched                  sched.Scheduler
-	plan                   plan // the scheduler's decision at hand
+	plan                   *plan // nil while there is nothing to decide; the scheduler's decision at hand
 	subflows               []*subflow
 	ended                  []SubflowInfo
 	nextPath               int // ordinal of the next subflow

@@ -47,9 +47,8 @@ func (c *Conn) holdsBuffers() bool {
 	return false
 }
 
-// planSpare reports whether the scheduler's lists of paths are there and there is nothing
-// to send.
-func (c *Conn) planSpare() bool { return c.plan.flows != nil && c.plan.paths == 0 && c.idle() }
+// planSpare reports whether there is a plan and nothing to decide.
+func (c *Conn) planSpare() bool { return c.plan != nil && c.idle() && c.sentAll() }
 
 // sentAll reports whether the peer has all that was written, on each subflow that
 // carried it.
@@ -72,7 +71,7 @@ func (c *Conn) releaseBuffers() {
 	c.recv.ooo.Release()
 	c.reinject.set.Release()
 	if c.planSpare() {
-		c.plan.flows, c.plan.view.Paths = nil, nil
+		c.plan = nil
 	}
 	for _, sf := range c.subflows {
 		sf.rx.ring.Release()

@@ -26,7 +26,7 @@ func (c *Conn) held() bool {
 
 // opportunity uses the fastest path that could send but for a full buffer.
 func (c *Conn) opportunity(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
-	p, w := &c.plan, &c.send
+	p, w := c.plan, &c.send
 	if !c.cfg.OpportunisticRetransmission || w.una == w.nxt || p.view.HeadCarriers == 0 || !c.held() {
 		return 0, 0, false
 	}
@@ -77,7 +77,7 @@ func (p *plan) worthwhile(best int) bool {
 // start: with that a path of 150 ms beside one of 20 ms goes from a full queue to
 // nothing and back for ever.
 func (c *Conn) penalise(now clock.Instant, best int) {
-	p := &c.plan
+	p := c.plan
 	for i, sf := range p.flows {
 		v := &p.view.Paths[i]
 		if p.view.HeadCarriers.Has(i) && v.SRTT > p.view.Paths[best].SRTT &&

@@ -29,7 +29,10 @@ func (c *Conn) sendData(now clock.Instant, buf []byte) (machine.LinkID, int, boo
 	if !c.mapped() || c.err != nil || c.idle() {
 		return 0, 0, false
 	}
-	p := &c.plan
+	if c.plan == nil {
+		c.plan = new(plan)
+	}
+	p := c.plan
 	for tries := 0; tries < 2*sched.MaxPaths; tries++ {
 		if link, n, ok := c.sendBound(now, buf); ok {
 			return link, n, true
@@ -67,7 +70,7 @@ func (c *Conn) idle() bool {
 // choose fixes the range that a decision for new or reinjected bytes is about:
 // what the narrowest of its paths takes.
 func (c *Conn) choose(d sched.Decision) bool {
-	p, w := &c.plan, &c.send
+	p, w := c.plan, &c.send
 	room := 0
 	for i := range p.flows {
 		if r := p.view.Paths[i].Room; d.Paths.Has(i) && r > 0 && (room == 0 || r < room) {
@@ -92,7 +95,7 @@ func (c *Conn) choose(d sched.Decision) bool {
 
 // carryOn sends the next packet of the plan.
 func (c *Conn) carryOn(now clock.Instant, buf []byte) (machine.LinkID, int, bool) {
-	p, w := &c.plan, &c.send
+	p, w := c.plan, &c.send
 	if p.path != nil && p.budget > 0 { // the rest of a burst
 		sf := p.path
 		n := min(p.budget, c.room(now, sf), int(w.end-w.nxt), c.sendable())
@@ -212,7 +215,7 @@ func (c *Conn) sendStream(now clock.Instant, buf []byte) (machine.LinkID, int, b
 
 // look fills the scheduler's view.
 func (c *Conn) look(now clock.Instant) {
-	p, w := &c.plan, &c.send
+	p, w := c.plan, &c.send
 	p.flows = p.flows[:0]
 	v := &p.view
 	v.Paths = v.Paths[:0]

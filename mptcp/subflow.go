@@ -172,6 +172,7 @@ func (sf *subflow) params(now clock.Instant) tcp.Params {
 		p.ISS = s.iss(now, sf.local, sf.remote)
 	}
 	p.MTU, p.Family = sf.mtu, c.family
+	p.OwnLocal, p.OwnRemote = &sf.local, &sf.remote
 	return p
 }
 

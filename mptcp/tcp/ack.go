@@ -245,7 +245,7 @@ func (c *Conn) noteReordering(a *ackEvent) {
 // countDelivered counts the segments that the ACK says were delivered, and those
 // with the peer's ECE.
 func (c *Conn) countDelivered(a *ackEvent) {
-	n := uint64(a.acked + a.sacked)
+	n := uint32(a.acked + a.sacked)
 	c.count.delivered += n
 	if a.ece {
 		c.count.deliveredCE += n
@@ -308,7 +308,7 @@ func (c *Conn) dsackArrived(b span, a *ackEvent) {
 	if segs == 1 && c.tlpHigh != 0 && c.tlpHigh == b.right {
 		a.dsackTLP = true
 	}
-	if c.count.dsackDups += uint64(segs); c.count.dsackDups > c.count.totalRetrans {
+	if c.count.dsackDups += uint32(segs); c.count.dsackDups > c.count.totalRetrans {
 		return
 	}
 	// "RACK ignores DSACKs that happen without having entered fast recovery, or

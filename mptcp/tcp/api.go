@@ -76,13 +76,16 @@ type Config struct {
 type Params struct {
 	Config        *Config
 	Local, Remote netip.AddrPort
-	ISS           wire.Seq // by RFC 6528, chosen by the stack
-	TSOffset      uint32   // added to the timestamp clock (milliseconds)
-	MTU           int      // of the link: MSS = MTU - 40 or - 60
-	Family        cc.Family
-	Scratch       *Scratch // shared by all connections of a stack; nil: its own
-	FastOpen      FastOpen
-	SYNOptions    int // octets of options that the upper adds to SYN or SYN/ACK
+
+	OwnLocal, OwnRemote *netip.AddrPort // the same, where the owner keeps them; nil: they are copied
+
+	ISS        wire.Seq // by RFC 6528, chosen by the stack
+	TSOffset   uint32   // added to the timestamp clock (milliseconds)
+	MTU        int      // of the link: MSS = MTU - 40 or - 60
+	Family     cc.Family
+	Scratch    *Scratch // shared by all connections of a stack; nil: its own
+	FastOpen   FastOpen
+	SYNOptions int // octets of options that the upper adds to SYN or SYN/ACK
 }
 
 // Scratch is what connections of one stack need only while they are at work, and what

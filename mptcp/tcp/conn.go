@@ -25,8 +25,8 @@ var (
 // its direction. Only emit and Segment add and take off iss and irs.
 type Conn struct {
 	upper         Upper
-	cfg           *Config // with defaults; perhaps others', too
-	local, remote netip.AddrPort
+	cfg           *Config         // with defaults; perhaps others', too
+	local, remote *netip.AddrPort // perhaps the owner's
 	family        cc.Family
 	ctrl          cc.Controller
 	flow          cc.Flow
@@ -156,15 +156,17 @@ type owed struct {
 
 // counters are what Info shows and nothing here depends on.
 type counters struct {
-	segsIn, segsOut           uint64
 	bytesSent, bytesRetrans   uint64
 	bytesAcked, bytesReceived uint64
-	totalRetrans              uint64
-	dsackDups, reordSeen      uint64
-	delivered, deliveredCE    uint64 // segments
-	dataSegsIn, dataSegsOut   uint64
-	rcvOutOfOrder             uint64 // segments
-	rtos                      uint64
+
+	// Segments, as wide as Linux has them.
+	segsIn, segsOut         uint32
+	totalRetrans            uint32
+	dsackDups, reordSeen    uint32
+	delivered, deliveredCE  uint32
+	dataSegsIn, dataSegsOut uint32
+	rcvOutOfOrder           uint32
+	rtos                    uint32
 }
 
 // The timers of a connection.

@@ -24,11 +24,12 @@ type FastOpen struct {
 
 // fastOpenState is what a connection remembers of it.
 type fastOpenState struct {
-	FastOpen
-	asked   bool // the option was on our SYN
-	sent    bool // data was
-	acked   bool // and was taken, or we took the peer's
-	passive bool // we took the SYN as an open connection: data may flow before the third ACK
+	wish    *FastOpen // for the first SYN or SYN/ACK; nil: nothing, any more
+	exp     bool      // it was in the experimental form
+	asked   bool      // the option was on our SYN
+	sent    bool      // data was
+	acked   bool      // and was taken, or we took the peer's
+	passive bool      // we took the SYN as an open connection: data may flow before the third ACK
 	// accepted: by the application, before the third ACK. An ICMP error is a hint then.
 	accepted bool
 }
@@ -37,7 +38,7 @@ type fastOpenState struct {
 // peer announced last time, 0 for one that is not known, with the space of all options
 // left free, for middleboxes add some (Linux, tcp_send_syn_data).
 func FastOpenRoom(p *Params, cachedMSS int) int {
-	c := Conn{local: p.Local}
+	c := Conn{local: &p.Local}
 	mss := p.MTU - c.headerLen()
 	if cachedMSS > 0 {
 		mss = min(mss, cachedMSS)
@@ -48,16 +49,24 @@ func FastOpenRoom(p *Params, cachedMSS int) int {
 	return max(mss-maxOptionsLen, 0)
 }
 
+// wishFastOpen notes what the first SYN, or the SYN/ACK, is to have.
+func (c *Conn) wishFastOpen(f *FastOpen) {
+	if f.Option || f.Data > 0 {
+		wish := *f
+		c.fo.wish, c.fo.exp = &wish, f.Cookie.Exp
+	}
+}
+
 // fitSYNOptions leaves timestamps out of a SYN or SYN/ACK that has no room for them
 // beside Fast Open and the n octets of the upper: "if the security impact of reducing
 // the cookie size is not deemed acceptable, the listener can reduce the amount of space
 // used by other TCP options by omitting the TCP timestamps"
 // (https://www.rfc-editor.org/rfc/rfc8684#appendix-B.1).
 func (c *Conn) fitSYNOptions(n int) {
-	if !c.fo.Option || n == 0 || !c.tsOK {
+	if c.fo.wish == nil || !c.fo.wish.Option || n == 0 || !c.tsOK {
 		return
 	}
-	o := wire.Options{Has: wire.HasTimestamps, FastOpen: c.fo.Cookie}
+	o := wire.Options{Has: wire.HasTimestamps, FastOpen: c.fo.wish.Cookie}
 	c.synOptions(&o)
 	if o.Len()+n > maxOptionsLen {
 		c.tsOK = false
@@ -83,7 +92,7 @@ func (c *Conn) ackedSYNData(now clock.Instant, ack wire.Seq) {
 	c.count.bytesAcked += uint64(ack.Sub(1))
 	c.clean(now, ack, &a)
 	c.fo.acked = c.board.packets == 0
-	if n := uint64(a.acked); n > 0 && c.fo.acked {
+	if n := uint32(a.acked); n > 0 && c.fo.acked {
 		c.count.delivered += n - 1 // one came with the SYN
 	} else {
 		c.count.delivered += n
@@ -143,7 +152,7 @@ func (c *Conn) AcceptData(now clock.Instant, syn *wire.Segment) {
 func (c *Conn) Accepted() { c.fo.accepted = true }
 
 // FastOpenAsked reports whether the option was on our SYN, and in which form.
-func (c *Conn) FastOpenAsked() (asked, exp bool) { return c.fo.asked, c.fo.Cookie.Exp }
+func (c *Conn) FastOpenAsked() (asked, exp bool) { return c.fo.asked, c.fo.exp }
 
 // SYNDataSent reports whether our SYN had data.
 func (c *Conn) SYNDataSent() bool { return c.fo.sent }

@@ -49,13 +49,13 @@ func (c *Conn) Info(now clock.Instant) Info {
 
 // fill writes what is only counted.
 func (n *counters) fill(in *Info) {
-	in.TotalRetrans, in.TotalRTO = n.totalRetrans, n.rtos
+	in.TotalRetrans, in.TotalRTO = uint64(n.totalRetrans), uint64(n.rtos)
 	in.BytesSent, in.BytesRetrans = n.bytesSent, n.bytesRetrans
 	in.BytesAcked, in.BytesReceived = n.bytesAcked, n.bytesReceived
-	in.SegsOut, in.SegsIn = n.segsOut, n.segsIn
-	in.DataSegsOut, in.DataSegsIn = n.dataSegsOut, n.dataSegsIn
-	in.Delivered, in.DeliveredCE = n.delivered, n.deliveredCE
-	in.DSACKDups, in.ReordSeen, in.RcvOOOPack = n.dsackDups, n.reordSeen, n.rcvOutOfOrder
+	in.SegsOut, in.SegsIn = uint64(n.segsOut), uint64(n.segsIn)
+	in.DataSegsOut, in.DataSegsIn = uint64(n.dataSegsOut), uint64(n.dataSegsIn)
+	in.Delivered, in.DeliveredCE = uint64(n.delivered), uint64(n.deliveredCE)
+	in.DSACKDups, in.ReordSeen, in.RcvOOOPack = uint64(n.dsackDups), uint64(n.reordSeen), uint64(n.rcvOutOfOrder)
 }
 
 // infoOptions returns what was negotiated as TCPI_OPT_* bits.

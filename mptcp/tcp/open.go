@@ -4,6 +4,7 @@ import (
 	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/wire"
+	"net/netip"
 )
 
 func newConn(now clock.Instant, p Params, u Upper) *Conn {
@@ -13,11 +14,15 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 	}
 	c := &Conn{
 		upper: u, cfg: sc.config(p.Config), scratch: sc,
-		local: p.Local, remote: p.Remote,
+		local: p.OwnLocal, remote: p.OwnRemote,
 		family: p.Family, iss: p.ISS, tsOffset: p.TSOffset,
 		mtu:    p.MTU,
 		timers: clock.NewTimers(numTimers),
 		board:  newScoreboard(),
+	}
+	if c.local == nil {
+		ends := [2]netip.AddrPort{p.Local, p.Remote}
+		c.local, c.remote = &ends[0], &ends[1]
 	}
 	if c.mtu == 0 {
 		c.mtu = 1500
@@ -54,7 +59,7 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 func Connect(now clock.Instant, p Params, u Upper) *Conn {
 	c := newConn(now, p, u)
 	c.state = StateSYNSent
-	c.fo.FastOpen = p.FastOpen
+	c.wishFastOpen(&p.FastOpen)
 	c.fo.asked = p.FastOpen.Option
 	c.fitSYNOptions(p.SYNOptions)
 	c.ecn.ok = c.cfg.ECN == ECNOn
@@ -69,7 +74,7 @@ func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
 	c := newConn(now, p, u)
 	c.passive = true
 	c.takeSYN(now, syn)
-	c.fo.FastOpen = p.FastOpen
+	c.wishFastOpen(&p.FastOpen)
 	c.fitSYNOptions(p.SYNOptions)
 	c.state = StateSYNReceived
 	c.owed.syn = true
@@ -82,7 +87,7 @@ func Accept(now clock.Instant, p Params, u Upper, syn *wire.Segment) *Conn {
 // processed.
 func (c *Conn) Resume(sentAt clock.Instant, retransmits, wnd int) {
 	c.owed.syn = false
-	c.fo.Option = false
+	c.fo.wish = nil
 	c.sndNxt = 1
 	c.synSentAt, c.synRetransmits = sentAt, retransmits
 	c.rcvAdv = c.rcvNxt.Add(wnd)
@@ -130,9 +135,9 @@ func (c *Conn) synOptions(o *wire.Options) {
 		o.Has |= wire.HasWScale
 		o.WScale = c.rcvScale
 	}
-	if c.fo.Option {
+	if c.fo.wish != nil && c.fo.wish.Option {
 		o.Has |= wire.HasFastOpen
-		o.FastOpen = c.fo.Cookie
+		o.FastOpen = c.fo.wish.Cookie
 	}
 }
 

@@ -54,7 +54,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq, n int) int {
 	s := &c.scratch.out
 	*s = wire.Segment{
-		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
+		Src: *c.local, Dst: *c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
 		Seq: c.iss + ssn, Flags: flags,
 	}
 	o := &s.Options
@@ -135,7 +135,7 @@ func (c *Conn) setWindow(s *wire.Segment, wnd int) {
 // emitStray writes the RST for a segment that acknowledges what we never sent.
 func (c *Conn) emitStray(b []byte) int {
 	c.scratch.out = wire.Segment{
-		Src: c.local, Dst: c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
+		Src: *c.local, Dst: *c.remote, TTL: c.cfg.TTL, TOS: c.cfg.TOS,
 		Seq: c.owed.straySeq, Flags: wire.RST,
 	}
 	p := wire.AppendHeaders(b[:0], &c.scratch.out, 0)
@@ -151,12 +151,14 @@ func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 	if c.sndNxt == 0 {
 		c.sndNxt = 1
 		c.synSentAt = now
-		n = c.fo.Data
+		if c.fo.wish != nil {
+			n = c.fo.wish.Data
+		}
 	} else {
 		// "when the SYN timer fires, the client SHOULD retransmit a SYN packet without
 		// data and Fast Open options", and so should the server its SYN/ACK
 		// (https://www.rfc-editor.org/rfc/rfc7413#section-4.2.2).
-		c.fo.Option = false
+		c.fo.wish = nil
 	}
 	if !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
