@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -94,5 +95,34 @@ func TestScripts(t *testing.T) {
 				t.Errorf("[%s] %v", o.Mode, o.Err)
 			}
 		})
+	}
+}
+
+// TestTCPPage holds docs/tcp.md to its word: the scripts that it names are there, and
+// it names the folder of each that is.
+func TestTCPPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/tcp.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z_]+/[a-z0-9_]+\\.pkt)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) < 50 {
+		t.Fatalf("the page names %d scripts", len(named))
+	}
+	folders := make(map[string]bool)
+	for _, m := range named {
+		folders[filepath.Dir(m[1])] = true
+		if _, err := os.Stat(filepath.Join("testdata/tcp", m[1])); err != nil {
+			t.Errorf("docs/tcp.md: %v", err)
+		}
+	}
+	dirs, err := os.ReadDir("testdata/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		if d.Name() != "calls" && d.Name() != "fastopen" && !folders[d.Name()] {
+			t.Errorf("docs/tcp.md says nothing of %s", d.Name())
+		}
 	}
 }
