@@ -173,10 +173,17 @@ func (z *fuzzing) open() {
 	z.flows = append(z.flows, x)
 }
 
+// maxOpens bounds the connections of one life: what many of them cost is another test's.
+const maxOpens = 48
+
 // step does one thing.
 func (z *fuzzing) step() {
 	p := z.p
-	switch op := z.byte(); op % 24 {
+	op := z.byte()
+	if op%24 < 4 && z.opens >= maxOpens {
+		return
+	}
+	switch op % 24 {
 	case 0:
 		z.dial(nil)
 	case 1:
