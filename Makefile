@@ -41,7 +41,7 @@ test-netns-user:
 # The matrix against Linux's MPTCP, with a table, and commands from either side.
 test-interop:
 	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED: the matrix against Linux: this is no root shell"; else \
-	  MPTCPLAB_NETNS=required MPTCPLAB_INTEROP=required $(GO) test -count=1 -timeout 20m -run 'InteropMatrix|InteropLive|InteropCommands' ./scenarios; fi
+	  cd scenarios && MPTCPLAB_NETNS=required MPTCPLAB_INTEROP=required $(GO) test -count=1 -timeout 20m -run 'InteropMatrix|InteropLive|InteropCommands'; fi
 
 # The encoder's round trip on real netem, and the demo, in virtual machines.
 test-vm:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -34,7 +35,8 @@ type netnsFabric struct {
 	driver string // netem or relay
 	load   *load
 
-	unordered error // why a lab's links need not keep the order of packets
+	mu        sync.Mutex // runs may be several at a time
+	unordered error      // why a lab's links need not keep the order of packets
 }
 
 // openNetns checks what the machine offers and decides who impairs the links.
@@ -173,7 +175,9 @@ func (f *netnsFabric) open(x *experiment) (driver, error) {
 		return nil, err
 	}
 	d.lab = lab
+	f.mu.Lock()
 	f.unordered = cmp.Or(f.unordered, lab.Unordered())
+	f.mu.Unlock()
 	d.defer_(lab.Close)
 	if err := d.start(f.driver, relayed); err != nil {
 		return nil, errors.Join(err, d.close())
