@@ -4,6 +4,16 @@ package mptcp
 // (nstat -as), so that both stacks stand in one table, counted where the kernel
 // counts them. A counter that this stack has no occasion for stays 0.
 type Counters struct {
+	TcpActiveOpens                  uint64 // SYNs of connections and joins of ours
+	TcpPassiveOpens                 uint64 // handshakes done that a peer began
+	TcpAttemptFails                 uint64 // handshakes that failed
+	TcpEstabResets                  uint64 // established ones that a RST of the peer ended
+	TcpInSegs                       uint64 // received, errors too
+	TcpOutSegs                      uint64 // sent, retransmissions too
+	TcpRetransSegs                  uint64 // sent again
+	TcpInErrs                       uint64 // received broken
+	TcpOutRsts                      uint64 // sent with RST
+	TcpExtTCPTimeouts               uint64 // expiries of the retransmission timer
 	MPTcpExtMPCapableSYNRX          uint64 // SYN with MP_CAPABLE received by a listener
 	MPTcpExtMPCapableSYNTX          uint64 // connections whose SYN carried MP_CAPABLE
 	MPTcpExtMPCapableSYNACKRX       uint64 // SYN/ACK with MP_CAPABLE received
@@ -110,6 +120,16 @@ type Counters struct {
 
 // Each calls f with each counter under its name, in the order of the struct.
 func (c *Counters) Each(f func(name string, v uint64)) {
+	f("TcpActiveOpens", c.TcpActiveOpens)
+	f("TcpPassiveOpens", c.TcpPassiveOpens)
+	f("TcpAttemptFails", c.TcpAttemptFails)
+	f("TcpEstabResets", c.TcpEstabResets)
+	f("TcpInSegs", c.TcpInSegs)
+	f("TcpOutSegs", c.TcpOutSegs)
+	f("TcpRetransSegs", c.TcpRetransSegs)
+	f("TcpInErrs", c.TcpInErrs)
+	f("TcpOutRsts", c.TcpOutRsts)
+	f("TcpExtTCPTimeouts", c.TcpExtTCPTimeouts)
 	f("MPTcpExtMPCapableSYNRX", c.MPTcpExtMPCapableSYNRX)
 	f("MPTcpExtMPCapableSYNTX", c.MPTcpExtMPCapableSYNTX)
 	f("MPTcpExtMPCapableSYNACKRX", c.MPTcpExtMPCapableSYNACKRX)

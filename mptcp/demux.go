@@ -12,7 +12,9 @@ import (
 // inputTCP hands a TCP segment to its subflow, to a listener, or answers RST.
 func (s *Stack) inputTCP(now clock.Instant, m machine.Meta, data []byte) {
 	seg := &s.seg
+	s.counters.TcpInSegs++
 	if err := seg.Parse(data, m.CsumOK); err != nil {
+		s.counters.TcpInErrs++
 		s.drop(now, err.Error())
 		return
 	}

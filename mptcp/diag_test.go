@@ -129,3 +129,46 @@ func TestSubflowOptions(t *testing.T) {
 		t.Errorf("subflow 5: %v", err)
 	}
 }
+
+// TestTCPCounters: what the two stacks counted agrees with what the pipes saw.
+func TestTCPCounters(t *testing.T) {
+	w := newWorld(t, 2, twoPaths(Config{}), acceptor(Config{}), 1)
+	lost := 0
+	for i := range 2 {
+		w.link(i, func(p *pipe) {
+			p.rate, p.queue, p.delay = 1_250_000, 125_000, 10*time.Millisecond
+			n := 0
+			p.filter = func(s *wire.Segment) bool {
+				if n++; n%100 == 0 {
+					lost++
+					return false
+				}
+				return true
+			}
+		})
+	}
+	p := w.connect(1_000_000, 1_000_000, "10.0.1.1:0", "10.0.1.2:80")
+	p.finish(time.Minute)
+	c, s := w.hosts[0].counters, w.hosts[1].counters
+	if c.TcpActiveOpens != 2 || s.TcpPassiveOpens != 2 || c.TcpPassiveOpens+s.TcpActiveOpens != 0 {
+		t.Errorf("opens: %d active, %d passive", c.TcpActiveOpens, s.TcpPassiveOpens)
+	}
+	if int(c.TcpOutSegs+s.TcpOutSegs-c.TcpInSegs-s.TcpInSegs) != lost || lost == 0 {
+		t.Errorf("%d + %d out, %d + %d in, %d lost", c.TcpOutSegs, s.TcpOutSegs, c.TcpInSegs, s.TcpInSegs, lost)
+	}
+	if c.TcpRetransSegs == 0 || s.TcpRetransSegs == 0 || c.TcpRetransSegs+s.TcpRetransSegs > uint64(3*lost) {
+		t.Errorf("sent again: %d and %d of %d lost", c.TcpRetransSegs, s.TcpRetransSegs, lost)
+	}
+	if c.TcpInErrs+s.TcpInErrs+c.TcpOutRsts+s.TcpOutRsts+c.TcpEstabResets+s.TcpEstabResets != 0 {
+		t.Errorf("client %+v\nserver %+v", c, s)
+	}
+	if _, err := w.hosts[0].Dial(w.now, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:81")); err != nil {
+		t.Fatal(err)
+	}
+	w.onStep = func() {}
+	w.mutated()
+	w.run(time.Second, func() bool { return false })
+	if c, s := w.hosts[0].counters, w.hosts[1].counters; c.TcpAttemptFails != 1 || s.TcpOutRsts != 1 || c.TcpEstabResets != 0 {
+		t.Errorf("a connection refused: %d fails, %d RSTs", c.TcpAttemptFails, s.TcpOutRsts)
+	}
+}

@@ -143,6 +143,7 @@ func (s *Stack) Deadline() clock.Instant {
 func (s *Stack) Output(now clock.Instant, buf []byte) (machine.Meta, int, bool) {
 	s.now = now
 	if m, n, ok := s.outputAnswer(buf); ok {
+		s.countOut(buf[:n])
 		return m, n, true
 	}
 	for {
@@ -151,12 +152,28 @@ func (s *Stack) Output(now clock.Instant, buf []byte) (machine.Meta, int, bool) 
 			return machine.Meta{}, 0, false
 		}
 		if link, n, ok := c.output(now, buf); ok {
+			s.countOut(buf[:n])
 			return machine.Meta{Link: link}, n, true
 		}
 		s.dirty.pop()
 		c.queued = false
 		c.phase = phaseOwed
 		s.settle(now, c)
+	}
+}
+
+// countOut counts a segment that goes out, if the packet is one.
+func (s *Stack) countOut(packet []byte) {
+	if proto, ok := wire.Proto(packet); !ok || proto != wire.ProtoTCP {
+		return
+	}
+	s.counters.TcpOutSegs++
+	header := 40
+	if packet[0]>>4 == 4 {
+		header = int(packet[0]&15) * 4
+	}
+	if packet[header+13]&byte(wire.RST) != 0 {
+		s.counters.TcpOutRsts++
 	}
 }
 

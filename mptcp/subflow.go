@@ -101,6 +101,7 @@ func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
 // connect begins the handshake actively.
 func (sf *subflow) connect(now clock.Instant, fo tcp.FastOpen) {
 	sf.active = true
+	sf.conn.stack.counters.TcpActiveOpens++
 	p := sf.params(now)
 	p.FastOpen = fo
 	if !sf.conn.streaming() {
@@ -262,8 +263,12 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	c := sf.conn
 	switch e {
 	case tcp.Established:
+		if !sf.active {
+			c.stack.counters.TcpPassiveOpens++
+		}
 		sf.connected(now)
 	case tcp.RTOExpired:
+		c.stack.counters.TcpExtTCPTimeouts++
 		sf.rtoExpired(now)
 		sf.watchFastOpen(now, false)
 		if sf.tcp.State() == tcp.StateSYNSent && !sf.join {
@@ -272,8 +277,10 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.FINReceived:
 		sf.finSeen = true
 	case tcp.ResetReceived:
+		sf.countEnd()
 		sf.resetReceived(now)
 	case tcp.TimedOut:
+		sf.countEnd()
 		sf.watchFastOpen(now, true)
 		if !c.established && sf.active && !sf.join {
 			c.givesUpOffer(now, true)
@@ -296,12 +303,22 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 		f := sf.tcp.Flow()
 		sf.trace(now, trace.Event{Kind: trace.RecoveryLeft, A: uint64(f.Cwnd * f.MSS)})
 	case tcp.Retransmit:
+		c.stack.counters.TcpRetransSegs++
 		if c.tracing() {
 			ssn, n := sf.tcp.LastRetransmit()
 			sf.trace(now, trace.Event{Kind: trace.Retransmitted, A: sf.tx.pos(ssn), N: n})
 		}
 	}
 	c.again = true
+}
+
+// countEnd counts an end by a RST of the peer or by silence.
+func (sf *subflow) countEnd() {
+	if n := &sf.conn.stack.counters; sf.isEstablished {
+		n.TcpEstabResets++
+	} else {
+		n.TcpAttemptFails++
+	}
 }
 
 // connected is the end of the TCP handshake.
