@@ -56,6 +56,10 @@ func newFuzzing(t *testing.T, tape *[]byte) *fuzzing {
 	mode := z.byte()
 	host := scriptHost
 	host.Default.ChecksumEnabled = mode&8 != 0
+	if mode&16 != 0 { // data of SYNs is taken, and some are answered with cookies
+		host.Sysctl.FastOpen = FastOpenServer | FastOpenServerNoCookie | FastOpenServerAnySockets
+		host.Default.Backlog = 2
+	}
 	host.Default.RecvBuffer, host.Default.SendBuffer = 60_000, 60_000
 	host.Endpoints = []pm.Endpoint{{Addr: addr("10.0.2.1"), Flags: pm.Subflow | pm.Signal}}
 	z.p = newPeer(t, host)
