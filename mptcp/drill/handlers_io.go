@@ -242,11 +242,12 @@ func callEpollWait(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if ms, err := a.int(3); err != nil || ms != 0 {
-		return nil, nil, unsupported("epoll_wait that waits")
+	ms, err := a.int(3)
+	if err != nil {
+		return nil, nil, err
 	}
-	ev, e := r.sock.EpollWait(r.fds[int(ep)], int(most))
-	op := instant(len(ev), e)
+	var ev []socket.EpollEvent
+	op := r.sock.EpollWaitOp(r.now, r.fds[int(ep)], int(most), time.Duration(ms)*time.Millisecond, &ev)
 	return op, func(int) error {
 		if len(ev) == 1 && (int64(ev[0].Events) != m[0] || ev[0].FD != r.fds[int(m[1])]) {
 			return fmt.Errorf("expected events %#x but got %#x", m[0], ev[0].Events)

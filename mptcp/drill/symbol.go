@@ -12,7 +12,7 @@ var symbols = map[string]int{
 	"IPPROTO_UDP": 17,
 	"F_GETFL":     3, "F_SETFL": 4, "O_RDWR": socket.ORDWR, "O_NONBLOCK": socket.ONonblock, "O_RDONLY": 0, "O_WRONLY": 1,
 	"SHUT_RD": socket.ShutRD, "SHUT_WR": socket.ShutWR, "SHUT_RDWR": socket.ShutRDWR,
-	"MSG_PEEK": socket.MsgPeek, "MSG_DONTWAIT": socket.MsgDontwait, "MSG_MORE": socket.MsgMore,
+	"MSG_PEEK": socket.MsgPeek, "MSG_DONTWAIT": socket.MsgDontwait, "MSG_MORE": socket.MsgMore, "MSG_EOR": socket.MsgEOR,
 	"MSG_FASTOPEN": socket.MsgFastopen, "MSG_NOSIGNAL": socket.MsgNosignal, "MSG_TRUNC": socket.MsgTrunc,
 	"SOL_SOCKET": socket.SOLSocket, "SOL_IP": socket.SOLIP, "SOL_TCP": socket.SOLTCP, "SOL_IPV6": socket.SOLIPv6,
 	"SO_REUSEADDR": socket.SOReuseAddr, "SO_ERROR": socket.SOError, "SO_SNDBUF": socket.SOSndBuf,

@@ -1,5 +1,11 @@
 package socket
 
+import (
+	"time"
+
+	"mptcplab/mptcp/clock"
+)
+
 // Poll returns what of events is true of fd now, with PollErr, PollHup and
 // PollNval, which are always told. It follows tcp_poll.
 func (l *Layer) Poll(fd, events int) int {
@@ -130,6 +136,24 @@ func (l *Layer) EpollWait(ep, max int) ([]EpollEvent, Errno) {
 		}
 	}
 	return out, OK
+}
+
+// EpollWaitOp is EpollWait: it waits for the first event, until wait has passed; a
+// negative wait is for ever. The events are in out, their number in N.
+func (l *Layer) EpollWaitOp(now clock.Instant, ep, max int, wait time.Duration, out *[]EpollEvent) *Op {
+	o := &Op{waits: wait != 0, until: clock.Never, late: func() (int, Errno) { return 0, OK }}
+	if wait > 0 {
+		o.until = now.Add(wait)
+	}
+	o.try = func(clock.Instant) (int, Errno) {
+		ev, e := l.EpollWait(ep, max)
+		*out = ev
+		if e == OK && len(ev) == 0 && wait != 0 {
+			return 0, EAGAIN
+		}
+		return len(ev), e
+	}
+	return o
 }
 
 // forget deletes the watch of f.

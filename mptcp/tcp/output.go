@@ -262,14 +262,15 @@ func (c *Conn) planRepairs(id runID) {
 		if r.flags&(runJoined|runLost|runRetrans|runSACKed) != runJoined|runLost {
 			break
 		}
-		if n += r.segs(); n > most {
+		if n+r.segs() > most {
 			r.flags &^= runJoined
 			break
 		}
+		n += r.segs()
 		last = next
 	}
 	c.repairEnd = b.at(last).end
-	c.repairPush = last != id
+	c.repairPush = n > 1
 }
 
 // collapse lets a small segment that goes out again take along what follows it, as

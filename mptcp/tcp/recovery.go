@@ -560,8 +560,11 @@ func (c *Conn) markAllLost(now clock.Instant) {
 func (c *Conn) markOversize() {
 	b := &c.board
 	for id := b.head; id != noRun; id = b.at(id).next {
-		if r := b.at(id); r.mss > c.MSS() && r.end.Sub(r.start) > c.MSS() {
+		if r := b.at(id); r.mss > c.MSS() && r.payload() > c.MSS() {
 			b.setLost(id)
+			before := r.segs()
+			r.mss = c.MSS()
+			b.recount(id, r.segs()-before)
 		}
 	}
 }

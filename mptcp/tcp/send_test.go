@@ -338,7 +338,7 @@ func TestPacketTooBig(t *testing.T) {
 		t.Fatal("a forged ICMP was believed")
 	}
 	s.do(func() { s.c.ICMP(s.now, &big) })
-	s.out(". 1:601(600) ack 1", ". 601:1001(400) ack 1", ". 1001:1601(600) ack 1", "P. 1601:2001(400) ack 1")
+	s.out(". 1:601(600) ack 1", "P. 601:1001(400) ack 1", ". 1001:1601(600) ack 1", "P. 1601:2001(400) ack 1")
 	if s.c.MSS() != 600 || !s.u.saw(MSSChanged) || s.c.Flow().Cwnd != 10 {
 		t.Errorf("MSS %d, cwnd %d, events %v", s.c.MSS(), s.c.Flow().Cwnd, s.u.events)
 	}
