@@ -60,7 +60,7 @@
 // stack, demux, route, ready, timer, sysctl: the host. listen, request, syncookie: what
 // begins. timewait: what has ended. fastopen, destination, blackhole: what is known of
 // peers before they answer. conn, handshake, join,
-// close, fastclose, fallback, signal, endpoint: the life of a connection. subflow, options,
+// close, fastclose, fallback, signal, removal, endpoint: the life of a connection. subflow, options,
 // output: between TCP and connection. send, schedule, bind, reinject, opportunity,
 // mapping: the sender. reassembly, window: the receiver. counters, info, diag, ss:
 // what is shown.
