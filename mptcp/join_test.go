@@ -652,3 +652,17 @@ func TestFastCloseACK(t *testing.T) {
 		p.expectCounters(map[string]uint64{"MPFastcloseTx": 5})
 	})
 }
+
+// The backup flag of the SYN/ACK of a join is the peer's wish (RFC 8684, 3.2).
+func TestJoinSYNACKBackup(t *testing.T) {
+	for _, backup := range []bool{false, true} {
+		p := newPeer(t, clientHost())
+		_, y, c, key, syn := p.joining()
+		o := joinSYNACK(key, syn.Options.MPJoin.Nonce)
+		o.MPJoin.Backup = backup
+		y.put(wire.SYN|wire.ACK, o, "")
+		if got := c.subflows[1].peerBackup; got != backup {
+			t.Errorf("backup %v: the peer's wish is %v", backup, got)
+		}
+	}
+}

@@ -280,3 +280,25 @@ func TestDefaultBuffers(t *testing.T) {
 		}
 	}
 }
+
+// Who has read tells of the window that opens, at once and without being asked, if it
+// was all but shut (RFC 9293, 3.8.6.2.2).
+func TestReadTellsWindow(t *testing.T) {
+	host := scriptHost
+	host.Default.RecvBuffer = 20_000
+	p := newPeer(t, host)
+	x, c, key := p.accepted(wire.CapSHA256)
+	for at := 0; at < 20_000; at += 1000 {
+		x.put(wire.ACK, mapped(key, 0, at, at, 1000), string(make([]byte, 1000)))
+	}
+	p.wait(time.Second)
+	p.flush()
+	c.Discard(20_000)
+	p.drain()
+	if len(p.out) == 0 {
+		t.Fatal("the window opened, and the peer was not told")
+	}
+	if s := &p.out[0]; s.Flags != wire.ACK || len(s.Payload) != 0 || s.Window == 0 {
+		t.Errorf("told by %s", s.String())
+	}
+}
