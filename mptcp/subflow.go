@@ -30,8 +30,8 @@ type subflow struct {
 	localID       uint8
 	remoteID      uint8
 	link          machine.LinkID
-	linked        bool // there is a route
 	mtu           int  // of the link
+	linked        bool // there is a route
 	join          bool // by MP_JOIN
 	active        bool // we sent the SYN
 	requested     bool // by the path manager: it hears of the end
@@ -47,35 +47,35 @@ type subflow struct {
 	rx receiveSide
 
 	rtos               int // expiries of the retransmission timer without progress
-	stale              bool
 	lastRecv, lastData clock.Instant
-	ackOwed            bool // an ACK with news of the connection is owed
-	ackAfterFIN        bool // not before the FIN that is being sent
 
-	signalled     int         // segments that only carried an address, since the peer spoke
-	prio          signalState // MP_PRIO
-	failDSN       wire.DSN    // MP_FAIL
-	fail          signalState
+	signalled     int           // segments that only carried an address, since the peer spoke
+	failDSN       wire.DSN      // MP_FAIL
 	failAt        clock.Instant // repeat ours then: no infinite mapping has come
 	failTries     int
 	removal       removal
 	rst           wire.MPTCPRst // what goes on our RST
 	rstText       string
-	reset         bool          // MP_TCPRST goes on our RST
 	peerRst       *wire.Options // of the RST that came
-	closing       bool          // Close was called: nothing new is sent
-	over          bool          // TCP is done or dead: to be reaped
-	gone          bool          // TCP is closed: nothing more comes from it
 	reason        string        // of the end
-	finSeen       bool
 	reinjected    uint64
-	isEstablished bool
 	joinTries     int
-	failOnReset   bool   // MP_FAIL goes on our RST
-	keysOwed      bool   // the SYN/ACK came again: the peer has not got our third ACK
 	edge          uint64 // right edge of the connection's window as this subflow said it
-	proven        bool   // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 	penalisedAt   clock.Instant
+	prio          signalState // MP_PRIO
+	fail          signalState
+	stale         bool
+	ackOwed       bool // an ACK with news of the connection is owed
+	ackAfterFIN   bool // not before the FIN that is being sent
+	reset         bool // MP_TCPRST goes on our RST
+	closing       bool // Close was called: nothing new is sent
+	over          bool // TCP is done or dead: to be reaped
+	gone          bool // TCP is closed: nothing more comes from it
+	finSeen       bool
+	isEstablished bool
+	failOnReset   bool // MP_FAIL goes on our RST
+	keysOwed      bool // the SYN/ACK came again: the peer has not got our third ACK
+	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
 }
 
 // noOptions are those of a RST that has not come.

@@ -69,9 +69,7 @@ type sender struct {
 	sndWL1         wire.Seq // peer's ssn of the last window update
 	maxSndWnd      int
 	sndSml         wire.Seq // end of the last segment below MSS, for Nagle
-	closing        bool     // Close was called: FIN after the data
-	finSent        bool     // the FIN is at sndNxt-1
-	orphan         bool
+	cwndUsageSeq   wire.Seq
 
 	lastAck        wire.DSN // DATA_ACK seen last: its moving makes an ACK news
 	backoff        int
@@ -87,10 +85,7 @@ type sender struct {
 	idleHalvings   int
 	paced          int // segments with data sent, up to pacingFree
 
-	maxPacketsOut int // over the current window of data
-	cwndLimited   bool
-	cwndUsageSeq  wire.Seq
-	cwndHeld      bool          // cwnd has held back something since the last segment
+	maxPacketsOut int           // over the current window of data
 	cwndUsed      int           // the most segments in flight since cwnd was last used up
 	cwndUsedAt    clock.Instant // when it was
 	lastSent      clock.Instant // data
@@ -102,6 +97,11 @@ type sender struct {
 	tlpBlind    bool     // no RTT sample since the last probe
 	probeCredit bool     // one new segment beyond cwnd (TLP)
 	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
+	cwndHeld    bool     // cwnd has held back something since the last segment
+	cwndLimited bool
+	closing     bool // Close was called: FIN after the data
+	finSent     bool // the FIN is at sndNxt-1
+	orphan      bool
 
 	lastRetrans    wire.Seq
 	lastRetransLen int
@@ -113,26 +113,26 @@ type receiver struct {
 	rcvAdv     wire.Seq // right edge of the window advertised, never moves back
 	lastAcked  wire.Seq // Last.ACK.sent (RFC 7323, 4.3)
 	rcvFIN     wire.Seq // where the peer's FIN stands, if hasFIN
-	hasFIN     bool
-	finArrived bool
 	ranges     rangeSet // received beyond rcvNxt
 	recent     [4]span  // of those, the most recent first (RFC 2018, 4)
 	rcvMSS     int      // the largest payload seen: what a full segment is
 	tsRecent   uint32
 	tsRecentAt clock.Instant
-	hasTS      bool
 	maxOffered int // the largest window the upper ever offered
 
-	ackNow       bool // the segment at hand is acknowledged at once
-	ackPushed    int  // small or pushed segments since the last ACK, for reads; at most 2
-	lastSegLen   int  // payload and options of the last one below rcvMSS
+	ackPushed    int // small or pushed segments since the last ACK, for reads; at most 2
+	lastSegLen   int // payload and options of the last one below rcvMSS
 	ato          time.Duration
 	quickACKs    int // ACKs that go out at once, at the start and after disorder
-	pingpong     bool
-	holdACK      bool // of the SYN/ACK: data is about to follow
 	lastDataRecv clock.Instant
 	lastOOW      clock.Instant // last ACK for a segment out of window
 	oowSent      bool
+	ackNow       bool // the segment at hand is acknowledged at once
+	pingpong     bool
+	holdACK      bool // of the SYN/ACK: data is about to follow
+	hasTS        bool
+	hasFIN       bool
+	finArrived   bool
 }
 
 // owed says what Output has to write besides retransmissions.

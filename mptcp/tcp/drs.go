@@ -13,8 +13,8 @@ type receiveRate struct {
 	rtt    time.Duration // the least seen, slowly forgotten; 0: none yet
 	space  int           // bytes read in a round trip (rcvq_space.space)
 	edge   wire.Seq      // without timestamps: reaching it takes a round trip
+	ecr    uint32        // timestamp that was echoed last
 	edgeAt clock.Instant
-	ecr    uint32 // timestamp that was echoed last
 }
 
 // sampleRcvRTT estimates the round-trip time from the data that arrive: by an

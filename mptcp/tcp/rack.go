@@ -16,9 +16,9 @@ type rackState struct {
 	rttOrder   uint64        // and its place
 	valid      bool
 	reordering bool // seen on this connection
-	reoWndMult int
-	reoWndLeft int // recoveries until reoWndMult falls back to 1
 	dsackSeen  bool
+	reoWndMult int
+	reoWndLeft int    // recoveries until reoWndMult falls back to 1
 	lastRound  uint64 // delivered bytes when reoWndMult was last widened
 }
 

@@ -15,10 +15,10 @@ type rateSampler struct {
 	firstSentAt clock.Instant // when the first run of the current sample was sent
 	appLimited  uint64        // delivered mark up to which samples are application-limited; 0: none
 	rate        uint64        // the last good one, bytes/s
-	rateLimited bool          // it was application-limited
 	sample      rateStamp     // of the run sent last among those just delivered
 	sampleSent  clock.Instant
 	haveSample  bool
+	rateLimited bool // it was application-limited
 }
 
 // rateStamp is the state of delivery when a run was sent.

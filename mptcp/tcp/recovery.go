@@ -16,18 +16,18 @@ type recovery struct {
 	prrDelivered  int
 	prrOut        int
 
-	undoing      bool     // the current reduction may turn out to be needless
 	undoMarker   wire.Seq // una when it began
 	undoRetrans  int      // retransmissions since that no D-SACK has answered; -1: none sent yet
 	retransStamp uint32   // timestamp clock at the first of them
-	stamped      bool
-	lastTSEcr    uint32 // of the ACK at hand; 0: none
+	lastTSEcr    uint32   // of the ACK at hand; 0: none
 
 	frto       bool     // a timeout may turn out to be spurious (RFC 5682)
 	frtoNew    bool     // step 2.b: new data go before repairs, until the next ACK
 	highSACK   wire.Seq // end of the highest run that was SACKed, while one is
 	repairEnd  wire.Seq // end of the repairs that go out as one chunk
 	repairPush bool     // there are several: the last has PSH
+	undoing    bool     // the current reduction may turn out to be needless
+	stamped    bool
 
 	sackCache    [4]span // blocks of the last SACK option
 	numSACKCache int
