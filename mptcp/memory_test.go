@@ -113,7 +113,7 @@ func (w *twins) say(from, to *Conn, n int) {
 	to.Discard(to.Readable())
 }
 
-// Issue 3, point 5: many short connections leave nothing behind, for either protocol and
+// Many short connections leave nothing behind, for either protocol and
 // at either end, and while TIME-WAIT lasts little.
 func TestManyConnectionsLeaveNothing(t *testing.T) {
 	const number = 10_000

@@ -19,7 +19,6 @@ type setting struct {
 	def     string
 	words   []string // of an enumeration: those that our stack has
 	kernel  []string // and those that Linux has
-	later   []string // known, not built yet
 	form    string   // further words that our stack has, as a regular expression
 	example string   // one of them
 	sysctl  bool     // Linux has it
@@ -120,7 +119,7 @@ func (s *setting) typ() decode.Type[string] {
 	}
 	all := slices.Concat(s.words, s.kernel)
 	slices.Sort(all)
-	words := decode.EnumType(slices.Compact(all), s.later...)
+	words := decode.EnumType(slices.Compact(all))
 	if s.form == "" {
 		return words
 	}
