@@ -402,7 +402,9 @@ func fastClose(t *testing.T, from, to *post, local, remote netip.Addr) {
 	if _, err := server.Write([]byte("nobody reads this")); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // it is to be there
+	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil { // it is there; the rest stays unread
+		t.Fatal(err)
+	}
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
 	}

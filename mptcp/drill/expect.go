@@ -47,6 +47,11 @@ type window struct {
 // expectPacket takes the next packets of the stack and compares them with the
 // script's.
 func (r *run) expectPacket(e *Event, origin clock.Instant) error {
+	return r.expectFrom(e, origin, r.next)
+}
+
+// expectFrom is expectPacket with packets from next.
+func (r *run) expectFrom(e *Event, origin clock.Instant, next func(*Packet, *flow, window) (*live, error)) error {
 	p := e.Packet
 	if p.ICMP != nil {
 		return unsupported("an expected ICMP packet")
@@ -59,7 +64,7 @@ func (r *run) expectPacket(e *Event, origin clock.Instant) error {
 	var first *live
 	got := 0
 	for {
-		l, err := r.next(p, f, win)
+		l, err := next(p, f, win)
 		if err != nil {
 			return err
 		}

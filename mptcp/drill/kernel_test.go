@@ -18,7 +18,6 @@ import (
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/tcp"
-	"mptcplab/mptcp/wire"
 )
 
 // TestScriptsOnKernel runs the project's TCP scripts on the kernel's stack, in real
@@ -220,7 +219,7 @@ func (k *kernelRun) kernelEvent(e *Event) error {
 		origin = start
 	}
 	if e.Packet != nil && e.Packet.Out {
-		if err := k.kernelExpect(e, origin); err != nil {
+		if err := k.expectFrom(e, origin, k.kernelNext); err != nil {
 			return k.fail(e.Line, "error handling packet", err)
 		}
 		return nil
@@ -270,49 +269,7 @@ func (k *kernelRun) kernelInject(e *Event) error {
 	return nil
 }
 
-// kernelExpect is expectPacket with the kernel's packets.
-func (k *kernelRun) kernelExpect(e *Event, origin clock.Instant) error {
-	p := e.Packet
-	f, err := k.flowOf(p)
-	if err != nil {
-		return err
-	}
-	win := window{origin.Add(e.Time.At), origin.Add(e.Time.End), e.Time.Kind == TimeAny}
-	var first *live
-	got := 0
-	for {
-		l, err := k.kernelNext(p, f, win)
-		if err != nil {
-			return err
-		}
-		if first == nil {
-			first = l
-		}
-		got += len(l.seg.Payload)
-		if err := k.collect(p, f, first, l, got); err != nil {
-			return k.explain(p, f, l, win, err)
-		}
-		if got < int(p.Len) && len(l.seg.Payload) > 0 && !k.set.strict {
-			continue
-		}
-		k.learn(p, f, l)
-		err = k.compare(p, f, first, l, got)
-		if err == nil {
-			err = k.onTime(l.at, win)
-		}
-		if err != nil {
-			return k.explain(p, f, l, win, err)
-		}
-		if p.Flags&(wire.SYN|wire.RST) == 0 {
-			f.open = true
-		}
-		k.current = f
-		k.bindEnds(p, f)
-		k.now = max(k.now, l.at)
-		return nil
-	}
-}
-
+// kernelNext is next with the kernel's packets.
 func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 	limit := time.NewTimer(max(win.to, k.now).Add(patience).Sub(k.clock()))
 	defer limit.Stop()
@@ -324,6 +281,7 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 				continue
 			}
 			if owner := k.owner(p, f, l); owner == f {
+				k.now = max(k.now, l.at)
 				return l, nil
 			}
 		case <-limit.C:

@@ -68,22 +68,14 @@ func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 
 // Readable returns how many bytes can be read (SIOCINQ) without waiting: at
 // least that many.
-func (l *Layer) Readable(fd int) (int, Errno) {
-	f, e := l.socket(fd)
-	switch {
-	case e != OK:
-		return -1, e
-	case f.state == listening:
-		return -1, EINVAL
-	case f.conn == nil:
-		return 0, OK
-	}
-	return f.conn.Readable(), OK
-}
+func (l *Layer) Readable(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).Readable) }
 
 // Unacked returns how many bytes were written and not acknowledged yet (SIOCOUTQ), of
 // MPTCP at connection level.
-func (l *Layer) Unacked(fd int) (int, Errno) {
+func (l *Layer) Unacked(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).Unacked) }
+
+// count returns a number of bytes of a connection.
+func (l *Layer) count(fd int, of func(*mptcp.Conn) int) (int, Errno) {
 	f, e := l.socket(fd)
 	switch {
 	case e != OK:
@@ -93,7 +85,7 @@ func (l *Layer) Unacked(fd int) (int, Errno) {
 	case f.conn == nil:
 		return 0, OK
 	}
-	return f.conn.Unacked(), OK
+	return of(f.conn), OK
 }
 
 // InQ is the control message TCP_CM_INQ of a read: how many bytes wait behind it, and 1
