@@ -71,7 +71,9 @@ func jain(x []float64) float64 {
 // TestFairness: two flows of one kind share 20 Mbit/s, 40 ms and a queue of one BDP
 // over 60 s. A drop-tail queue without any jitter deals out losses by the phase in
 // which the flows happen to be, so the median of several offsets of the second start
-// counts. BBR's figure is for information.
+// counts. BBR's figure is for information. Five offsets are few: over 21 and 30 others
+// an earlier state of CUBIC had medians of 0.979 and 0.978, and 0.994 over the 21 without
+// TSO's deferral.
 func TestFairness(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes of packets")
