@@ -19,10 +19,12 @@ type Config struct {
 	ChecksumEnabled             bool          // net.mptcp.checksum_enabled
 	FastCloseACK                bool          // Abort: MP_FASTCLOSE on an ACK (RFC 8684, 3.5, option A), not on RSTs as in Linux
 	DenyJoinInitial             bool          // allow_join_initial_addr_port=0: flag C
+	DataAckOnAdvance            bool          // segments with data carry a DATA_ACK only if it or the window moves (RFC 8684, 3.3.2); Linux: all do
 	RemoveAddrKeepalive         bool          // on REMOVE_ADDR ask the subflow by a keepalive, and close it only if it is silent
 	AddAddrTimeout              time.Duration // 0 is 120 s; negative: none is sent again
 	CloseTimeout                time.Duration // 0 is 60 s
 	StaleLossCount              int           // 0 is 4
+	ResetLossCount              int           // a subflow is reset after that many expiries in a row while another works; 0: never, as in Linux
 	SYNRetriesBeforeTCPFallback int           // 0 is 2; negative: none, only the first SYN; 128 or more: all
 
 	Backlog          int          // of a listener: how many connections wait for Accept; 0 is SOMaxConn, negative: none

@@ -88,6 +88,14 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 		if sf.tcp == nil || sf.over {
 			continue
 		}
+		if (r == reasonNoDataACK || r == reasonNoDSS) && sf.tx.una > 1+sf.tx.synData {
+			// Data was acknowledged without Data ACK: "The sender will send one final Data
+			// Sequence Mapping, with the Data-Level Length value of 0 indicating an infinite
+			// mapping (to inform the other end in case the path drops options in one
+			// direction only), and then revert to sending data on the single subflow without
+			// any MPTCP options." (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
+			sf.tx.announceInfinite = true
+		}
 		if sf.tcp.ReserveOptions(0); sf.tx.announceInfinite {
 			sf.tcp.ReserveOptions(infiniteLen) // until it has arrived
 		}
@@ -182,7 +190,6 @@ func (sf *subflow) handleFail(now clock.Instant, dsn wire.DSN) {
 	sf.failDSN = c.rcvBase.Add(int(c.recv.nxt))
 	sf.fail.want()
 	sf.tx.announceInfinite = true
-	c.stack.counters.MPTcpExtInfiniteMapTx++
 	c.fall(now, reasonMPFail)
 	c.streamAcked(now, off) // on the only subflow all before it has arrived
 }

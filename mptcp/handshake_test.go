@@ -297,13 +297,74 @@ func TestServerDataWithoutDataAck(t *testing.T) {
 	if s := y.get(); s.Flags&wire.RST == 0 {
 		t.Errorf("a join was taken: %s", s.String())
 	}
-	c.Write([]byte("more"), false)
-	for p.drain(); len(p.out) > 0; {
-		if s := p.next(); s.Options.Has&wire.HasMPTCP != 0 && s.Flags&wire.RST == 0 {
-			t.Errorf("an MPTCP option after fallback: %s", s.String())
+	p.expectCounters(map[string]uint64{"DssFallback": 1})
+}
+
+// LC-41: after that fallback "The sender will send one final Data Sequence Mapping, with the
+// Data-Level Length value of 0 indicating an infinite mapping [...], and then revert to
+// sending data on the single subflow without any MPTCP options."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.7). It is repeated with the segment that
+// carries it, and with no other.
+func TestInfiniteMappingAtFallback(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Write([]byte("hello"), false)
+	x.get()
+	x.put(wire.ACK, wire.Options{}, "")
+	for _, text := range []string{"more", "and", "more"} {
+		c.Write([]byte(text), false)
+	}
+	p.wait(1500 * time.Millisecond) // and retransmissions
+	if len(p.out) < 4 {
+		t.Fatalf("%d segments", len(p.out))
+	}
+	again := 0
+	for len(p.out) > 0 {
+		s := p.next()
+		d := s.Options.DSS
+		if s.Seq != x.irs.Add(6) {
+			if s.Options.Has&wire.HasMPTCP != 0 {
+				t.Errorf("an MPTCP option behind the last mapping: %s", s.String())
+			}
+			continue
+		}
+		if again++; s.Options.Has&wire.HasMPTCP != wire.HasDSS || !d.HasMap || d.HasAck || d.DataLen != 0 ||
+			d.DSN != wire.IDSN(key).Add(6) || d.SSN != 6 || len(s.Payload) < 4 {
+			t.Errorf("no infinite mapping: %s", s.String())
 		}
 	}
-	p.expectCounters(map[string]uint64{"DssFallback": 1})
+	if again < 2 {
+		t.Errorf("it was sent %d times", again)
+	}
+	p.expectCounters(map[string]uint64{"InfiniteMapTx": 1})
+}
+
+// The other end understands it: options get lost in one direction only, from the client to
+// the server, after the handshake. Both ends fall back, and no byte is lost.
+func TestOptionsLostInOneDirection(t *testing.T) {
+	w := newWorld(t, 1, acceptor(Config{}), acceptor(Config{}), 3)
+	w.pipes[0].filter = func(s *wire.Segment) bool {
+		if s.Flags&wire.SYN == 0 && s.Options.Has&wire.HasMPCapable == 0 {
+			s.Options.Has &^= wire.HasMPTCP
+		}
+		return true
+	}
+	p := w.connect(0, 200_000, "", "10.0.1.2:80")
+	p.finish(time.Minute)
+	for i, c := range []*Conn{p.client.c, p.server.c} {
+		if in := c.Info(w.now); !in.Fallback {
+			t.Errorf("host %d did not fall back: %+v", i, in)
+		}
+	}
+	if n := w.hosts[1].counters.MPTcpExtInfiniteMapTx; n != 1 {
+		t.Errorf("InfiniteMapTx = %d at the server", n)
+	}
+	if n := w.hosts[0].counters.MPTcpExtInfiniteMapRx; n != 1 {
+		t.Errorf("InfiniteMapRx = %d at the client", n)
+	}
+	if r := p.client.c.Info(w.now).FallbackReason; r != "infinite mapping from peer" {
+		t.Errorf("the client fell back for %q", r)
+	}
 }
 
 // dialed is a client connection with a SYN/ACK answered by syn.

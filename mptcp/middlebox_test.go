@@ -99,8 +99,8 @@ func TestAcknowledgedWithoutDSS(t *testing.T) {
 		}
 		ack(o, 6)
 		s := write("ghi")
-		if has := s.Options.Has&wire.HasDSS != 0; has != signal || c.Info(p.now).Fallback == signal {
-			t.Errorf("signal %v: DSS %v, %+v", signal, has, c.Info(p.now))
+		if d := s.Options.DSS; !d.HasMap || (d.DataLen == 3) != signal || c.Info(p.now).Fallback == signal {
+			t.Errorf("signal %v: %s, %+v", signal, s.String(), c.Info(p.now))
 		}
 		if !signal {
 			p.expectCounters(map[string]uint64{"DssFallback": 1})

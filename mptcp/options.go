@@ -44,8 +44,8 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 		c.stack.counters.MPTcpExtRcvWndShared++ // another subflow had opened it
 	}
 	sf.edge = c.recv.edge
-	if s.Options.Has&wire.HasDSS != 0 {
-		c.ackSaid, c.edgeSaid = c.dataAck(), c.recv.edge
+	if s.Options.Has&wire.HasDSS != 0 && s.Options.DSS.HasAck {
+		c.ackSaid, c.edgeSaid, sf.dataAckOwed = c.dataAck(), c.recv.edge, false
 	}
 	return wnd
 }
@@ -55,6 +55,18 @@ func (sf *subflow) Options(now clock.Instant, s *wire.Segment, ssn wire.Seq, n, 
 func (c *Conn) saidAll() bool {
 	w := &c.recv
 	return c.ackSaid == c.dataAck() && c.edgeSaid == max(w.edge, w.read+uint64(w.limit))
+}
+
+// dataAckDue reports whether a DATA_ACK goes on a segment with data. In other segments it
+// always is. With Config.DataAckOnAdvance a segment with data has one where it says what is
+// new, what the peer may have missed (it has sent data again), or that options pass.
+//
+// "The DATA_ACK MAY be included in all segments; however, optimizations SHOULD be considered in
+// more advanced implementations, where the Data ACK is present in segments only when the Data
+// ACK value advances" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
+func (sf *subflow) dataAckDue() bool {
+	c := sf.conn
+	return !c.cfg.DataAckOnAdvance || !sf.proven || sf.dataAckOwed || !c.saidAll()
 }
 
 // resetOptions says on a RST why, and whether the whole connection ends.
@@ -99,7 +111,7 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 	d := &o.DSS
 	// "If data is received with a 64-bit DSN, it MUST be acknowledged with a 64-bit
 	// Data ACK" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2).
-	*d = wire.DSS{HasAck: c.speech == multipath, Ack64: c.ack64, DataAck: c.dataAck()}
+	*d = wire.DSS{HasAck: c.speech == multipath && (n == 0 || sf.dataAckDue()), Ack64: c.ack64, DataAck: c.dataAck()}
 	switch {
 	case n == 0 && c.fastWait.path == sf:
 		o.Has |= wire.HasFastClose
@@ -194,6 +206,7 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 	c := sf.conn
 	if len(s.Payload) > 0 {
 		sf.lastData = now
+		sf.dataAckOwed = true
 	}
 	if s.Flags&wire.SYN != 0 {
 		sf.noteSYN(s)

@@ -54,6 +54,58 @@ func TestProactiveAck(t *testing.T) {
 	}
 }
 
+// REL-03: with ResetLossCount a subflow on which nothing gets through is reset while another
+// works: "A RST for this purpose SHOULD be accompanied by an "Unacceptable performance"
+// MP_TCPRST option" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6). The only one
+// that works is never reset.
+func TestResetForPerformance(t *testing.T) {
+	host := scriptHost
+	host.Default.ResetLossCount = 3
+	p := newPeer(t, host)
+	x, c, key := p.accepted(wire.CapSHA256)
+	y := p.joined(c, key, 3)
+	c.Write([]byte("abc"), false)
+	first := p.next()
+	silent, other, i := x, y, 1
+	if first.Dst == y.local {
+		silent, other, i = y, x, 0
+	}
+	reset := func() (s wire.Segment) {
+		for p.drain(); len(p.out) > 0; {
+			o := p.next()
+			if o.Flags&wire.RST != 0 {
+				if o.Dst != silent.local {
+					t.Errorf("reset the subflow that works: %s", o.String())
+				}
+				s = o
+			} else if o.Dst == other.local && len(o.Payload) > 0 {
+				other.ackAll(c, i)
+				other.put(wire.ACK, dataAck(key, 3), "")
+			}
+		}
+		return s
+	}
+	rtos := 0
+	for ; rtos < 2; rtos = c.byOrdinal(1 - i).rtos {
+		if p.wait(10 * time.Millisecond); p.now > 1e10 {
+			t.Fatal("no timeouts")
+		}
+		if s := reset(); s.Flags != 0 {
+			t.Fatalf("reset after %d timeouts: %s", rtos, s.String())
+		}
+	}
+	p.wait(2 * time.Second)
+	s := reset()
+	if s.Options.Has&wire.HasMPTCPRst == 0 || s.Options.MPTCPRst.Reason != wire.RstPerformance {
+		t.Errorf("RST: %s", s.String())
+	}
+	c.Write([]byte("def"), false)
+	p.wait(30 * time.Second) // it is silent now, too
+	if len(c.subflows) != 1 || c.Err() != nil || c.subflows[0].rtos < 3 {
+		t.Errorf("%d subflows, %v", len(c.subflows), c.Err())
+	}
+}
+
 // The same with one subflow: the bytes are mapped again behind what it has sent.
 func TestProactiveAckOnePath(t *testing.T) {
 	p := newPeer(t, scriptHost)

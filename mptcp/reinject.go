@@ -7,6 +7,7 @@ import (
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
+	"mptcplab/mptcp/wire"
 )
 
 // reinjectQueue holds the ranges of the stream that are to be mapped again on
@@ -88,6 +89,13 @@ func (sf *subflow) rtoExpired(now clock.Instant) {
 		c.unbind(sf)
 		c.stack.counters.MPTcpExtSubflowStale++
 		sf.trace(now, trace.Event{Kind: trace.SubflowStale, Flag: true})
+	}
+	if most := c.cfg.ResetLossCount; most > 0 && sf.rtos >= most {
+		// "If multiple retransmissions that indicate that a subflow is performing badly are
+		// triggered, this MAY lead to a host resetting the subflow with a RST. [...] A RST for
+		// this purpose SHOULD be accompanied by an "Unacceptable performance" MP_TCPRST option"
+		// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6).
+		sf.abort(wire.RstPerformance, "unacceptable performance")
 	}
 }
 

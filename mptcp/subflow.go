@@ -66,6 +66,7 @@ type subflow struct {
 	fail          signalState
 	stale         bool
 	ackOwed       bool // an ACK with news of the connection is owed
+	dataAckOwed   bool // data has come since a DATA_ACK went out on it
 	ackAfterFIN   bool // not before the FIN that is being sent
 	reset         bool // MP_TCPRST goes on our RST
 	closing       bool // Close was called: nothing new is sent

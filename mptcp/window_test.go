@@ -155,6 +155,80 @@ func TestDataAckOnlyWhenItAdvances(t *testing.T) {
 	}
 }
 
+// ACK-05: "the Data ACK is present in segments only when the Data ACK value advances"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2), for who wants that: in data that
+// goes out, not in answers to data, of which one may have been lost.
+func TestDataAckOnAdvance(t *testing.T) {
+	host := scriptHost
+	host.Default.DataAckOnAdvance = true
+	p := newPeer(t, host)
+	x, c, key := p.accepted(wire.CapSHA256)
+	write := func(text string, wanted bool) {
+		t.Helper()
+		c.Write([]byte(text), false)
+		s := x.get()
+		if d := s.Options.DSS; string(s.Payload) != text || !d.HasMap || d.HasAck != wanted {
+			t.Errorf("wanted a Data ACK: %v; %s", wanted, s.String())
+		}
+	}
+	write("aa", true) // the peer has not shown yet that options pass
+	x.put(wire.ACK, dataAck(key, 2), "")
+	write("bb", false)
+	x.put(wire.ACK, mapped(key, 4, 0, 0, 3), "xyz")
+	x.expectAck(3)
+	write("cc", false) // that was said
+	x.seq = x.seq.Add(-3)
+	x.put(wire.ACK, mapped(key, 6, 0, 0, 3), "xyz")
+	x.expectAck(3) // the peer repeats: it may have missed ours
+	write("dd", false)
+	s := wire.Segment{Src: x.local, Dst: x.remote, TTL: 64, Seq: x.seq, Ack: x.ack, Flags: wire.ACK, Window: 65535, Options: mapped(key, 8, 3, 3, 3), Payload: []byte("uvw")}
+	p.s.Input(p.now, machine.Meta{}, wire.AppendPacket(nil, &s))
+	c.Write([]byte("ee"), false)
+	if s := x.get(); string(s.Payload) != "ee" || s.Options.DSS.DataAck != wire.IDSN(peerKey).Add(7) {
+		t.Errorf("it advances: %s", s.String())
+	}
+	x.seq = x.seq.Add(3)
+	if got := p.read(c); got != "xyzuvw" {
+		t.Errorf("read %q", got)
+	}
+	p.flush()
+	write("ff", true) // the window moves
+	write("gg", false)
+}
+
+// Two such ends transfer in both directions over lossy paths, with fewer Data ACKs than
+// segments; what goes one way has none at all, once the other end has shown that options
+// pass.
+func TestDataAckOnAdvanceTransfer(t *testing.T) {
+	cfg := Config{DataAckOnAdvance: true}
+	for _, v := range []struct{ up, down int }{{300_000, 300_000}, {500_000, 0}} {
+		w := newWorld(t, 2, twoPaths(cfg), acceptor(cfg), 5)
+		var with, without [2]int
+		for i, pipe := range w.pipes {
+			pipe.loss = 1 << 32 / 50
+			pipe.rate, pipe.queue = 1_000_000, 50_000
+			pipe.filter = func(s *wire.Segment) bool {
+				if len(s.Payload) > 0 && s.Options.DSS.HasMap {
+					if s.Options.DSS.HasAck {
+						with[i%2]++
+					} else {
+						without[i%2]++
+					}
+				}
+				return true
+			}
+		}
+		p := w.connect(v.up, v.down, "10.0.1.1:0", "10.0.1.2:80")
+		p.finish(5 * time.Minute)
+		if v.down == 0 && (with[0] > 40 || without[0] < 300) || without[0] == 0 {
+			t.Errorf("up %d, down %d: data of the client with a Data ACK %d, without %d", v.up, v.down, with[0], without[0])
+		}
+		if v.down > 0 && without[1] == 0 {
+			t.Errorf("data of the server: with a Data ACK %d, without %d", with[1], without[1])
+		}
+	}
+}
+
 // DSS-06, DSS-07: "an implementation SHOULD treat the first data that is received at a
 // subflow for the data sequence space as the data that should be delivered to the
 // application, and any later data for that sequence space SHOULD be ignored"

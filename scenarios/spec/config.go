@@ -21,6 +21,8 @@ func MPTCPConfig(s Settings, plainTCP bool) mptcp.Config {
 		Scheduler:                   s.MPTCP["scheduler"],
 		ChecksumEnabled:             s.MPTCP["checksum_enabled"] == "true",
 		DenyJoinInitial:             s.MPTCP["allow_join_initial_addr_port"] == "false",
+		DataAckOnAdvance:            s.MPTCP["data_ack_on_advance"] == "true",
+		ResetLossCount:              integer(s.MPTCP["reset_loss_cnt"]),
 		RemoveAddrKeepalive:         s.MPTCP["remove_addr_keepalive"] == "true",
 		AddAddrTimeout:              duration(s.MPTCP["add_addr_timeout"]),
 		CloseTimeout:                duration(s.MPTCP["close_timeout"]),
