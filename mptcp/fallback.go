@@ -240,6 +240,11 @@ func (c *Conn) repeatFails(now clock.Instant) {
 func (sf *subflow) infiniteMapping(now clock.Instant, ssn, off uint64) error {
 	c := sf.conn
 	c.stack.counters.MPTcpExtInfiniteMapRx++
+	if ssn > sf.rx.nxt && ssn-sf.rx.nxt == off-c.recv.nxt && sf.contiguous() {
+		// It overtook data that is under way, or that a middlebox acknowledged for us.
+		c.fall(now, reasonInfiniteMapping)
+		return nil
+	}
 	if !c.mayFall() || off > c.recv.nxt {
 		// Discarded bytes never come again behind a mapping that skips them.
 		return sf.dssError(wire.RstMPTCP, "infinite mapping skips a hole")

@@ -36,7 +36,8 @@ type sendSide struct {
 	streaming        bool // from infSSN on the stream goes on with the byte at infOff
 	infSSN, infOff   uint64
 	synData          uint64 // bytes of the SYN that the peer took: no mapping counts them
-	announceInfinite bool
+	announceInfinite bool   // by a DSS on the segment at infSSN
+	infiniteSaid     bool
 	acked            uint64 // the end in the stream of the last mapping that was acknowledged
 }
 

@@ -193,6 +193,10 @@ func (sf *subflow) lastOptions(now clock.Instant, s *wire.Segment, ssn wire.Seq,
 		sf.failOption(now, o)
 	}
 	if n > 0 && sf.tx.announceInfinite && sf.tx.pos(ssn) == sf.tx.infSSN {
+		if !sf.tx.infiniteSaid {
+			sf.tx.infiniteSaid = true
+			c.stack.counters.MPTcpExtInfiniteMapTx++
+		}
 		o.Has |= wire.HasDSS
 		// An infinite mapping: "This is achieved by setting the Data-Level Length
 		// field of the DSS option to the reserved value of 0." Its checksum is 0

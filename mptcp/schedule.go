@@ -206,9 +206,6 @@ func (c *Conn) sendStream(now clock.Instant, buf []byte) (machine.LinkID, int, b
 	}
 	m := sndMap{ssn: sf.tx.pos(sf.tcp.SndNxt()), off: w.nxt, n: n}
 	sf.traceMapped(now, &m, false)
-	if sf.tx.announceInfinite && m.ssn == sf.tx.infSSN {
-		c.stack.counters.MPTcpExtInfiniteMapTx++
-	}
 	w.nxt += uint64(n)
 	sf.tx.nxt = m.end()
 	c.stats.sent += uint64(n)

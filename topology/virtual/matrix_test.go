@@ -143,7 +143,12 @@ func onlyPath() []boxRow {
 		outcome{client: "MPCapableSYNTX MPCapableFallbackSYNACK", server: "MPCapableSYNRX MPCapableFallbackACK"},
 		outcome{client: "MPCapableSYNTX MPCapableFallbackSYNACK"})
 	noThirdACK := outcome{client: clientCapable + " MPCapableDataFallback", server: "MPCapableSYNRX MPCapableFallbackACK"}
-	midLife := always(outcome{client: clientCapable + " DssFallback", server: serverCapable + " DssFallback"})
+	// Who learns from the ACKs of its data that it is alone says so by an infinite mapping.
+	clientFalls := outcome{client: clientCapable + " DssFallback InfiniteMapTx", server: serverCapable + " DssFallback"}
+	serverFalls := outcome{client: clientCapable + " DssFallback", server: serverCapable + " DssFallback InfiniteMapTx"}
+	midLife := columnsOf(clientFalls, serverFalls, serverFalls)
+	bothFall := columnsOf(clientFalls, serverFalls, outcome{client: serverFalls.client, server: clientFalls.server})
+	clientTells := outcome{client: clientFalls.client, server: serverCapable + " DssFallback InfiniteMapRx"}
 	capable := impairments.Match{Options: bits("mp_capable"), Flags: wire.SYN}
 	data := impairments.Match{Data: true}
 	later := impairments.Match{Data: true, First: 20}
@@ -154,9 +159,9 @@ func onlyPath() []boxRow {
 		{name: "MP_CAPABLE stripped from third ACK and data", rules: one(impairments.Match{Options: bits("mp_capable"), NoFlags: wire.SYN}, impairments.Strip),
 			want: columnsOf(noThirdACK, idle(works(0)), noThirdACK)},
 		{name: "MPTCP stripped after the SYNs", rules: one(impairments.Match{Options: bits("mptcp"), NoFlags: wire.SYN}, impairments.Strip),
-			want: columnsOf(noThirdACK, outcome{client: clientCapable + " MPCapableDataFallback", server: serverCapable + " DssFallback"}, noThirdACK)},
+			want: columnsOf(noThirdACK, outcome{client: clientCapable + " MPCapableDataFallback", server: serverFalls.server}, noThirdACK)},
 		{name: "MPTCP overwritten after the SYNs", rules: one(impairments.Match{Options: bits("mptcp"), NoFlags: wire.SYN}, impairments.Nop),
-			want: columnsOf(noThirdACK, outcome{client: clientCapable + " MPCapableDataFallback", server: serverCapable + " DssFallback"}, noThirdACK)},
+			want: columnsOf(noThirdACK, outcome{client: clientCapable + " MPCapableDataFallback", server: serverFalls.server}, noThirdACK)},
 		{name: "DSS stripped from some data", rules: one(dss, impairments.Strip), want: midLife},
 		{name: "MPTCP stripped from some time on", rules: one(impairments.Match{Options: bits("mptcp"), First: 40}, impairments.Strip), want: midLife},
 		{name: "SYNs with MPTCP dropped", rules: one(impairments.Match{Options: bits("mptcp"), Flags: wire.SYN}, impairments.Drop),
@@ -170,15 +175,16 @@ func onlyPath() []boxRow {
 		{name: "segments split, options on the first piece", rules: []impairments.Rule{{Match: data, Do: impairments.Split, Size: 500, Once: true}}, want: works},
 		{name: "segments of one mapping coalesced", want: works, rules: []impairments.Rule{{Match: data, Do: impairments.Split, Size: 500},
 			{Match: data, Do: impairments.Coalesce, Size: 1420, Wait: 2 * time.Millisecond, Once: true}}},
-		{name: "mappings coalesced, the last stays", jumbo: true, rules: []impairments.Rule{{Match: later, Do: impairments.Coalesce, Size: 8000, Wait: 2 * time.Millisecond}}, want: midLife},
-		{name: "mappings coalesced, the first stays", jumbo: true, rules: []impairments.Rule{{Match: later, Do: impairments.Coalesce, Size: 8000, Wait: 2 * time.Millisecond, Once: true}}, want: midLife},
+		{name: "mappings coalesced, the last stays", jumbo: true, rules: []impairments.Rule{{Match: later, Do: impairments.Coalesce, Size: 8000, Wait: 2 * time.Millisecond}}, want: bothFall},
+		{name: "mappings coalesced, the first stays", jumbo: true, rules: []impairments.Rule{{Match: later, Do: impairments.Coalesce, Size: 8000, Wait: 2 * time.Millisecond, Once: true}}, want: bothFall},
 		{name: "payload edited, with checksum", checksum: true, rules: editing(20, impairments.Edit{At: 50, Invert: 1}), want: detected},
 		{name: "payload inserted, with checksum", checksum: true, rules: editing(20, impairments.Edit{At: 50, Insert: "abc"}), want: detected},
 		{name: "payload removed, with checksum", checksum: true, rules: editing(20, impairments.Edit{At: 50, Remove: 3}), want: detected},
 		{name: "payload edited, without checksum", rules: editing(20, impairments.Edit{At: 50, Invert: 1}), want: always(outcome{broken: true})},
 		{name: "payload inserted, without checksum", rules: editing(20, impairments.Edit{At: 50, Insert: "abc"}), want: always(outcome{broken: true})},
 		{name: "payload removed, without checksum", rules: editing(20, impairments.Edit{At: 50, Remove: 3}), want: always(outcome{broken: true, silence: 2 * time.Second})},
-		{name: "ACKs ahead of the receiver's", rules: one(later, impairments.Acknowledge), want: midLife},
+		{name: "ACKs ahead of the receiver's", rules: one(later, impairments.Acknowledge),
+			want: columnsOf(clientTells, outcome{client: clientFalls.client, server: serverFalls.server}, clientTells)},
 		{name: "initial sequence numbers rewritten", rules: []impairments.Rule{{Do: impairments.RewriteData, Rewrite: impairments.Edit{ISN: true}}}, want: works},
 		{name: "initial sequence numbers rewritten, with checksum", checksum: true, rules: []impairments.Rule{{Do: impairments.RewriteData, Rewrite: impairments.Edit{ISN: true}}}, want: works},
 		// There are none: a subflow acknowledges what it got itself.
