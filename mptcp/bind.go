@@ -69,7 +69,7 @@ func (t *sendSide) unbound(n int) {
 // it is for the other kind, or there is nothing.
 func (c *Conn) bindAhead(d sched.Decision) bool {
 	p, w := c.plan, &c.send
-	r := boundRange{lo: w.nxt, hi: min(w.end, w.edge), as: freshBytes}
+	r := boundRange{lo: w.nxt, hi: min(w.end, w.nxt+uint64(c.sendable())), as: freshBytes}
 	if d.From == sched.Reinject {
 		head, ok := c.reinject.head()
 		if !ok {
@@ -82,8 +82,8 @@ func (c *Conn) bindAhead(d sched.Decision) bool {
 			return false
 		}
 	}
-	if d.Burst > 0 {
-		r.hi = min(r.hi, r.lo+uint64(d.Burst))
+	if mss := c.mss(); d.Burst > 0 { // in whole segments, as in carryOn
+		r.hi = min(r.hi, r.lo+uint64((d.Burst+mss-1)/mss*mss))
 	}
 	if d.From == sched.Copy || r.hi <= r.lo {
 		return false

@@ -52,7 +52,7 @@ func (c *Conn) Info(now clock.Instant) Info {
 		BytesSent: c.stats.sent, BytesAcked: c.stats.acked, BytesReceived: c.recv.nxt,
 		Reinjected: c.stats.reinjected, Duplicate: c.stats.duplicate,
 		SndBuf: c.send.limit, RcvBuf: c.recv.limit,
-		SndWnd: c.sendable(), RcvWnd: int(c.recv.edge - c.recv.nxt),
+		SndWnd: c.windowLeft(), RcvWnd: int(c.recv.edge - c.recv.nxt),
 	}
 	in.Subflows = append(in.Subflows, c.ended...)
 	for _, sf := range c.subflows {

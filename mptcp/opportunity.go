@@ -21,7 +21,7 @@ func (c *Conn) held() bool {
 	if w.nxt == w.end {
 		return w.starved
 	}
-	return c.sendable() < min(c.mss(), int(w.end-w.nxt))
+	return c.windowLeft() < min(c.mss(), int(w.end-w.nxt))
 }
 
 // opportunity uses the fastest path that could send but for a full buffer.

@@ -352,8 +352,9 @@ func TestOpportunisticRetransmission(t *testing.T) {
 			}
 		}
 	}
-	if again != 500 || n != 3500+500 {
-		t.Errorf("the head was sent again with %d bytes, of %d", again, n)
+	mss := c.subflows[1].tcp.MSS()
+	if whole := 3500 / mss * mss; again != 500 || n != whole+500 {
+		t.Errorf("the head was sent again with %d bytes, of %d, want 500 of %d", again, n, whole+500)
 	}
 	if slow.Cwnd != 4 || slow.SSThresh != 4 {
 		t.Errorf("cwnd %d, ssthresh %d, want half of 8", slow.Cwnd, slow.SSThresh)

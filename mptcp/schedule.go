@@ -98,7 +98,8 @@ func (c *Conn) carryOn(now clock.Instant, buf []byte) (machine.LinkID, int, bool
 	p, w := c.plan, &c.send
 	if p.path != nil && p.budget > 0 { // the rest of a burst
 		sf := p.path
-		n := min(p.budget, c.room(now, sf), int(w.end-w.nxt), c.sendable())
+		// Whole segments: the last one may go beyond the budget, as in Linux.
+		n := min(c.room(now, sf), int(w.end-w.nxt), c.sendable())
 		if n > 0 && p.from == sched.New {
 			p.budget -= n
 			link, size := c.sendOn(now, buf, sf, w.nxt, n, freshBytes)
@@ -149,12 +150,29 @@ func (c *Conn) room(now clock.Instant, sf *subflow) int {
 	return sf.tcp.Room(now)
 }
 
-// sendable returns how many new bytes the peer's window allows.
-func (c *Conn) sendable() int {
+// windowLeft returns how many new bytes the peer's window has room for.
+func (c *Conn) windowLeft() int {
 	if c.send.edge <= c.send.nxt {
 		return 0
 	}
 	return int(c.send.edge - c.send.nxt)
+}
+
+// sendable returns how many new bytes may go out now: what the peer's window has room
+// for, but no crumb of it while a DATA_ACK is to come. That is silly window avoidance
+// (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1) where the window is the
+// connection's. It matters for more than efficiency: Linux charges a receive buffer with
+// memory, some 2,304 bytes for a segment however short, and offers a window that full
+// segments just fill. With crumbs among what waits behind a hole it is over its limit,
+// takes nothing more from the subflows, not even the hole's bytes, and stands still for
+// ever (mptcp_data_ready: "over limit? can't append more skbs to msk").
+func (c *Conn) sendable() int {
+	w := &c.send
+	n := c.windowLeft()
+	if n < min(c.mss(), int(w.end-w.nxt)) && w.una < w.nxt {
+		return 0
+	}
+	return n
 }
 
 // sendOn maps n bytes at off to the subflow's next sequence numbers and sends them.
@@ -171,7 +189,7 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	w.sentTo = max(w.sentTo, end)
 	switch as {
 	case freshBytes:
-		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndNxt()) < c.sendable() {
+		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndNxt()) < c.windowLeft() {
 			c.stack.counters.MPTcpExtSndWndShared++
 		}
 		if end > w.nxt { // not bound ahead

@@ -1,6 +1,7 @@
 package mptcp
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -374,5 +375,39 @@ func TestReadTellsWindow(t *testing.T) {
 	}
 	if s := &p.out[0]; s.Flags != wire.ACK || len(s.Payload) != 0 || s.Window == 0 {
 		t.Errorf("told by %s", s.String())
+	}
+}
+
+// Silly window avoidance where the window is the connection's: what is left of it goes
+// out in whole segments while a DATA_ACK is to come, and as it is when none is (RFC 9293,
+// 3.8.6.2.1). The last bytes of the stream are no crumb.
+func TestNoCrumbs(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	mss := c.mss()
+	sent := func() (sizes []int) {
+		for p.drain(); len(p.out) > 0; {
+			if s := x.get(); len(s.Payload) > 0 {
+				sizes = append(sizes, len(s.Payload))
+			}
+		}
+		return sizes
+	}
+	c.send.edge = uint64(2*mss + 40)
+	c.Write(make([]byte, 4*mss), false)
+	if got := sent(); !slices.Equal(got, []int{mss, mss}) {
+		t.Errorf("window of two segments and 40 bytes: sent %v", got)
+	}
+	x.putWindow(uint16(mss+40), dataAck(key, mss)) // the edge stays
+	if got := sent(); len(got) > 0 {
+		t.Errorf("sent %v with a segment not DATA_ACKed", got)
+	}
+	x.putWindow(40, dataAck(key, 2*mss))
+	if got := sent(); !slices.Equal(got, []int{40}) {
+		t.Errorf("all DATA_ACKed, 40 bytes left: sent %v", got)
+	}
+	x.putWindow(uint16(2*mss+60), dataAck(key, 2*mss))
+	if got := sent(); !slices.Equal(got, []int{mss, mss - 40}) {
+		t.Errorf("the rest of the stream fits: sent %v", got)
 	}
 }
