@@ -51,6 +51,7 @@ type HostConfig struct {
 
 	SubflowsPerPair int           // fullmesh, ndiffports: 0 is 1
 	BringUp         time.Duration // single-path: how long the next path takes to come up
+	JoinDelay       time.Duration // subflows are opened after a random time up to that (RFC 8684, 3.9.2); 0: at once, as by Linux
 }
 
 // Link is one of a host's interfaces as its stack sees it.

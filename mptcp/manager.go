@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
@@ -24,6 +25,9 @@ func (s *Stack) Monitor(f func(now clock.Instant, e pm.Event)) {
 // limits are there with each, even if the userspace one pays no regard to them.
 func (s *Stack) setManager(h *HostConfig) {
 	cfg := pm.Config{Name: h.PathManager, Endpoints: h.Endpoints, Limits: h.Limits, SubflowsPerPair: h.SubflowsPerPair, BringUp: h.BringUp}
+	if h.JoinDelay > 0 {
+		cfg.JoinAt = s.joinAt
+	}
 	k, err := pm.NewKernel(cfg)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -33,6 +37,12 @@ func (s *Stack) setManager(h *HostConfig) {
 		s.user = pm.NewUserspace()
 		s.pm = s.user
 	}
+}
+
+// joinAt is when the path manager opens a subflow that it decides on now.
+func (s *Stack) joinAt() clock.Instant {
+	s.delays++
+	return s.now.Add(time.Duration(s.draw("join delay", 0, s.delays) % uint64(s.env.Host.JoinDelay)))
 }
 
 // tellPM hands an event to the path manager, whose answer is fetched by runPM, and

@@ -502,3 +502,57 @@ func TestSinglePathGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// HEU-05: both hosts want a subflow between the same two addresses, the client because it
+// has the one, the server because it hears of it. With JoinDelay there is one: "it is
+// RECOMMENDED that some element of randomization be applied to the time to wait before
+// opening new subflows, so that only one subflow is created between a given address pair"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.9.2); without there are two.
+func TestJoinDelay(t *testing.T) {
+	subflows := func(delay time.Duration, seed byte) (n int, first time.Duration) {
+		limits := pm.Limits{Subflows: 2, AddAddrAccepted: 2}
+		client := HostConfig{JoinDelay: delay, Limits: limits, Endpoints: []pm.Endpoint{{Addr: addr("10.0.2.1"), Flags: pm.Signal | pm.Subflow}}}
+		server := HostConfig{JoinDelay: delay, Limits: limits, Endpoints: []pm.Endpoint{{Addr: addr("10.0.1.2"), Flags: pm.Subflow | pm.Fullmesh}}}
+		w := newWorld(t, 2, client, server, seed)
+		if _, err := w.hosts[1].Listen(nil, addrPort("10.0.1.2:80")); err != nil {
+			t.Fatal(err)
+		}
+		c, err := w.hosts[0].Dial(w.now, nil, addrPort("10.0.1.1:0"), addrPort("10.0.1.2:80"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("hello"), false)
+		w.run(10*time.Second, func() bool {
+			if len(c.subflows) > 1 && first == 0 {
+				first = w.now.Sub(0)
+			}
+			return false
+		})
+		for _, sf := range c.subflows {
+			if sf.isEstablished && sf.local.Addr() == addr("10.0.2.1") && sf.remote.Addr() == addr("10.0.1.2") {
+				n++
+			}
+		}
+		return n, first
+	}
+	one := 0
+	firsts := map[time.Duration]bool{}
+	for seed := byte(1); seed <= 20; seed++ {
+		if n, _ := subflows(0, seed); n != 2 {
+			t.Errorf("seed %d: %d subflows without a delay; the case tells nothing", seed, n)
+		}
+		n, first := subflows(time.Second, seed)
+		firsts[first] = true
+		switch n {
+		case 1:
+			one++
+		case 2: // both drew the same within the time that a handshake takes
+		default:
+			t.Errorf("seed %d: %d subflows with a delay", seed, n)
+		}
+	}
+	// The chance that two draws from a second are less than 30 ms apart is 6%.
+	if one < 17 || len(firsts) < 15 {
+		t.Errorf("one subflow in %d of 20 runs, begun at %d different times", one, len(firsts))
+	}
+}

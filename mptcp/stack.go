@@ -32,6 +32,7 @@ type Stack struct {
 	gone      int              // of conns that are forgotten
 	ordinal   uint32           // of the newest connection
 	ports     uint32           // ephemeral ports drawn so far
+	delays    uint32           // of joins, likewise
 
 	sysctl     Sysctl
 	peers      destinations

@@ -1,6 +1,10 @@
 package pm
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"mptcplab/mptcp/clock"
+)
 
 // work announces a signal endpoint and opens subflows from subflow endpoints, as
 // far as the limits allow (mptcp_pm_create_subflow_or_signal_addr). Addresses are
@@ -139,10 +143,62 @@ func (k *Kernel) create(c *conn, e *Endpoint, to netip.AddrPort, toID uint8, off
 }
 
 func (k *Kernel) start(c *conn, p path, backup bool) {
-	p.join, p.requested = true, true
+	p.join, p.requested, p.backup = true, true, backup
+	if p.waits = k.joinAt != nil && k.policy != singlePath && k.perPair == 1; p.waits {
+		p.at = k.joinAt()
+	}
 	c.extra++
 	c.subflows = append(c.subflows, p)
-	k.do(Action{Kind: SubflowCreate, Token: c.token, Path: -1, Local: p.local, Remote: p.remote, LocalID: p.localID, RemoteID: p.remoteID, Backup: backup})
+	if !p.waits {
+		k.begin(c, &p)
+	}
+}
+
+func (k *Kernel) begin(c *conn, p *path) {
+	k.do(Action{Kind: SubflowCreate, Token: c.token, Path: -1, Local: p.local, Remote: p.remote, LocalID: p.localID, RemoteID: p.remoteID, Backup: p.backup})
+}
+
+// beginDelayed opens the subflows whose time has come, but not between two addresses
+// that the peer has connected meanwhile.
+//
+// "If a host does not support TCP simultaneous open, it is RECOMMENDED that some element
+// of randomization be applied to the time to wait before opening new subflows, so that
+// only one subflow is created between a given address pair."
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.9.2).
+func (k *Kernel) beginDelayed(now clock.Instant, c *conn) {
+	for i := 0; i < len(c.subflows); i++ {
+		p := &c.subflows[i]
+		if !p.waits || p.at > now {
+			continue
+		}
+		if c.extra > k.limits.Subflows || c.connected(p) {
+			c.drop(p)
+			i--
+			continue
+		}
+		p.waits = false
+		k.begin(c, p)
+	}
+}
+
+// connected reports whether there is a subflow between the addresses of p.
+func (c *conn) connected(p *path) bool {
+	for i := range c.subflows {
+		if o := &c.subflows[i]; !o.waits && o.remote.Addr() == p.remote.Addr() && (o.local.Addr() == p.local.Addr() || !p.local.IsValid()) {
+			return true
+		}
+	}
+	return false
+}
+
+// waiting counts the subflows whose time has not come.
+func (c *conn) waiting() (n int) {
+	for i := range c.subflows {
+		if c.subflows[i].waits {
+			n++
+		}
+	}
+	return n
 }
 
 // cFlagCase is the exception for a peer that takes no join to its initial address:

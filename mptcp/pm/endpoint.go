@@ -219,12 +219,15 @@ func (c *conn) unannounce(endpoint uint8) bool {
 func (k *Kernel) closeFrom(c *conn, id uint8) (joins bool) {
 	kept := c.subflows[:0]
 	for _, p := range c.subflows {
-		if p.localID != id || p.id < 0 {
+		if p.localID != id || p.id < 0 && !p.waits {
 			kept = append(kept, p)
 			continue
 		}
 		joins = joins || p.join
 		c.leaves(&p)
+		if p.waits {
+			continue
+		}
 		k.do(Action{Kind: SubflowDestroy, Token: c.token, Path: p.id})
 	}
 	c.subflows = kept

@@ -18,6 +18,7 @@ type Kernel struct {
 	policy    policy
 	perPair   int
 	bringUp   time.Duration
+	joinAt    func() clock.Instant
 	conns     []*conn // in the order of their establishment
 	byToken   map[uint32]*conn
 }
@@ -50,6 +51,10 @@ type path struct {
 	requested         bool // by us
 	up                bool // and the peer has taken it
 	offer             int  // the ADD_ADDR that asked for it; 0: none
+
+	waits  bool // for its time to begin
+	at     clock.Instant
+	backup bool
 }
 
 // idSet is a set of address ids.
@@ -68,15 +73,22 @@ func (k *Kernel) Advance(now clock.Instant) {
 			c.next.at = clock.Never
 			k.openNext(now, c)
 		}
+		k.beginDelayed(now, c)
 	}
 }
 
-// Deadline implements Manager: only single-path has a timer.
+// Deadline implements Manager: only single-path and JoinAt have timers.
 func (k *Kernel) Deadline() clock.Instant {
 	at := clock.Never
-	if k.policy == singlePath {
-		for _, c := range k.conns {
-			at = clock.Min(at, c.next.at)
+	if k.policy != singlePath && k.joinAt == nil {
+		return at
+	}
+	for _, c := range k.conns {
+		at = clock.Min(at, c.next.at)
+		for i := range c.subflows {
+			if p := &c.subflows[i]; p.waits {
+				at = clock.Min(at, p.at)
+			}
 		}
 	}
 	return at
@@ -164,10 +176,11 @@ func (k *Kernel) forget(c *conn) {
 	}
 }
 
-// Accept implements Manager: the limit of subflows holds for both sides' joins.
+// Accept implements Manager: the limit of subflows holds for both sides' joins, but
+// those of ours that have not begun yet stand back.
 func (k *Kernel) Accept(token uint32) bool {
 	c := k.byToken[token]
-	if c == nil || c.extra >= k.limits.Subflows {
+	if c == nil || c.extra-c.waiting() >= k.limits.Subflows {
 		return false
 	}
 	c.extra++
@@ -208,7 +221,7 @@ func (c *conn) leaves(p *path) {
 func (c *conn) underway(e *Event) *path {
 	for i := range c.subflows {
 		p := &c.subflows[i]
-		if p.id < 0 && p.remote == e.Remote && (p.local.Addr() == e.Local.Addr() || !p.local.Addr().IsValid()) {
+		if p.id < 0 && !p.waits && p.remote == e.Remote && (p.local.Addr() == e.Local.Addr() || !p.local.Addr().IsValid()) {
 			return p
 		}
 	}

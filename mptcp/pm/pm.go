@@ -48,8 +48,9 @@ type Config struct {
 	Name            string // "" or kernel, fullmesh, ndiffports, single-path, userspace
 	Endpoints       []Endpoint
 	Limits          Limits
-	SubflowsPerPair int           // fullmesh, ndiffports; 0 is 1
-	BringUp         time.Duration // single-path: how long the next path takes to come up
+	SubflowsPerPair int                  // fullmesh, ndiffports; 0 is 1
+	BringUp         time.Duration        // single-path: how long the next path takes to come up
+	JoinAt          func() clock.Instant // when a subflow that is decided on is opened; nil: at once, as by Linux
 }
 
 // EventKind says what happened.

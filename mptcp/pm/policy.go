@@ -29,7 +29,7 @@ const autoLimit = 31
 // NewKernel returns the path manager with endpoints, "kernel" or "", or a policy
 // over endpoints: "fullmesh", "ndiffports", "single-path".
 func NewKernel(cfg Config) (*Kernel, error) {
-	k := &Kernel{limits: cfg.Limits, byToken: make(map[uint32]*conn), nextID: 1, perPair: max(cfg.SubflowsPerPair, 1), bringUp: cfg.BringUp}
+	k := &Kernel{limits: cfg.Limits, byToken: make(map[uint32]*conn), nextID: 1, perPair: max(cfg.SubflowsPerPair, 1), bringUp: cfg.BringUp, joinAt: cfg.JoinAt}
 	endpoints := append([]Endpoint(nil), cfg.Endpoints...)
 	switch cfg.Name {
 	case "", "kernel", "userspace":

@@ -44,6 +44,7 @@ func (h *Host) StackConfig() mptcp.HostConfig {
 		PathManager: h.PathManager, Endpoints: h.Endpoints, Limits: h.Limits,
 		SubflowsPerPair: integer(h.Settings.MPTCP["subflows_per_pair"]),
 		BringUp:         duration(h.Settings.MPTCP["bring_up"]),
+		JoinDelay:       duration(h.Settings.MPTCP["join_delay"]),
 		Sysctl: mptcp.Sysctl{
 			FastOpen:         noneIsNegative(h.Settings.TCP["fastopen"]),
 			SYNCookies:       noneIsNegative(h.Settings.TCP["syncookies"]),

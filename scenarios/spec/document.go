@@ -140,7 +140,7 @@ func (h *hostBlock) keys(m *decode.Map, host bool) {
 var socketSettings = func() (list []setting) {
 	for _, s := range mptcpSettings {
 		switch s.name {
-		case "enabled", "path_manager", "subflows_per_pair", "bring_up", "blackhole_timeout":
+		case "enabled", "path_manager", "subflows_per_pair", "bring_up", "join_delay", "blackhole_timeout":
 		default:
 			list = append(list, s)
 		}

@@ -60,6 +60,7 @@ var mptcpSettings = []setting{
 	{name: "blackhole_timeout", kind: timeSetting, def: "1h", host: true, sysctl: true, ours: true, doc: "how long MPTCP is off after a path swallowed its SYNs"},
 	{name: "subflows_per_pair", kind: intSetting, def: "1", some: true, ours: true, doc: "subflows of fullmesh for each pair of addresses, of ndiffports between the two initial ones"},
 	{name: "bring_up", kind: timeSetting, def: "0s", ours: true, doc: "how long single-path needs for the next path"},
+	{name: "join_delay", kind: timeSetting, def: "0s", host: true, ours: true, doc: "RFC 8684, 3.9.2: subflows are opened after a random time up to that, unless the peer has connected the two addresses meanwhile; Linux waits for nothing"},
 	{name: "opportunistic_retransmission", kind: boolSetting, def: "false", ours: true, doc: "NSDI'12: resend the head of a full receive window on a faster path"},
 	{name: "penalization", kind: boolSetting, def: "false", ours: true, doc: "NSDI'12: halve the window of the path that holds it up"},
 }
