@@ -31,6 +31,7 @@ type Config struct {
 	FastOpenQueue    int          // TCP_FASTOPEN of a listener: how many connections may be open before their third ACK
 	FastOpenNoCookie bool         // TCP_FASTOPEN_NO_COOKIE
 	FastOpenKeys     FastOpenKeys // TCP_FASTOPEN_KEY
+	DeferAccept      int          // TCP_DEFER_ACCEPT of a listener: a third ACK without data counts after so many repetitions of the SYN/ACK
 
 	SendBuffer    int // bytes; 0 grows by need to SendBufferMax
 	SendBufferMax int // bytes; 0 is as much as the receive buffer

@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"io"
+	"math"
 	"net/netip"
 	"time"
 
@@ -277,25 +278,54 @@ func (c *Conn) WriteRecord(p []byte, more, eor bool) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	n := min(c.send.free(), len(p))
-	if n < len(p) {
-		c.starve(true)
+	written := 0
+	for written < len(p) {
+		rest := min(c.send.free(), len(p)-written)
+		n := min(rest, c.lowatRoom())
+		if n <= 0 {
+			if c.starve(true); rest > 0 && written > 0 {
+				c.append(nil, false, false) // what was taken goes out
+			}
+			break
+		}
+		c.append(p[written:written+n], more || n < rest, eor && written+n == len(p))
+		written += n
 	}
-	if n <= 0 {
+	if written == 0 {
 		return 0, ErrWouldBlock
 	}
+	return written, nil
+}
+
+// lowatRoom returns how many bytes TCP_NOTSENT_LOWAT lets the application add: while
+// more than that waits to be sent, only what fills the last buffer (tcp_stream_memory_free).
+func (c *Conn) lowatRoom() int {
+	low := c.cfg.TCP.NotSentLowat
+	switch {
+	case low <= 0:
+		return math.MaxInt
+	case c.streaming() && len(c.subflows) > 0:
+		return c.subflows[0].tcp.BufferRoom(low)
+	case c.NotSent() < low:
+		return low
+	}
+	return 0
+}
+
+// append puts p, for which there is room, behind what was written.
+func (c *Conn) append(p []byte, more, eor bool) {
+	n := len(p)
 	c.makeRoom(n)
-	c.send.ring.Append(p[:n])
+	c.send.ring.Append(p)
 	c.send.end += uint64(n)
 	c.send.more = more || c.cfg.TCP.Cork && !c.streaming()
 	if !c.send.more {
 		c.send.pushAt = c.send.end
 	}
 	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.Wrote(c.stack.now, n, more, eor && n == len(p))
+		c.subflows[0].tcp.Wrote(c.stack.now, n, more, eor)
 	}
 	c.stack.touch(c)
-	return n, nil
 }
 
 // starve notes whether a write waits for room.

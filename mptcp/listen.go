@@ -80,6 +80,13 @@ func (l *Listener) SetBacklog(n int) {
 	}
 }
 
+// Retune takes over from cfg what connections to come begin with, and TCP_DEFER_ACCEPT.
+func (l *Listener) Retune(cfg *Config) {
+	backlog, pending := l.cfg.Backlog, l.cfg.FastOpenQueue
+	l.cfg = l.stack.resolve(cfg)
+	l.cfg.Backlog, l.cfg.FastOpenQueue = backlog, pending
+}
+
 // FastOpen returns what SetFastOpen set.
 func (l *Listener) FastOpen() int { return l.fastOpenMax }
 

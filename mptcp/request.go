@@ -26,7 +26,7 @@ type request struct {
 	tries         int  // of the timer
 	sent          int  // SYN/ACKs
 	window        int  // what they advertised
-	acked         bool // the third ACK came and found the backlog full
+	acked         bool // the third ACK came, and was not enough or found the backlog full
 	dropped       bool
 }
 
@@ -153,7 +153,8 @@ func (r *request) expire(s *Stack, now clock.Instant) {
 	if l := r.listener; l != nil {
 		limit = l.pruned(limit)
 	}
-	if r.obsolete() || r.tries >= limit {
+	deferred := r.acked && r.defers()
+	if r.obsolete() || r.tries >= limit && !deferred {
 		s.drop(now, "the third ACK never came")
 		r.drop(s)
 		return
@@ -161,9 +162,17 @@ func (r *request) expire(s *Stack, now clock.Instant) {
 	if r.tries++; r.tries == 1 && r.listener != nil {
 		r.listener.young--
 	}
-	r.answer(s, now, tcp.FastOpen{}, 0)
-	s.timers.set(&r.timer, now.Add(min(synackRTO<<r.tries, 120*time.Second)))
+	// A peer that waits for us to accept is asked for its ACK again at the end of that
+	// only (syn_ack_recalc).
+	if !deferred || !r.defers() {
+		r.answer(s, now, tcp.FastOpen{}, 0)
+	}
+	most := or(r.config().TCP.RTOMax, 120*time.Second)
+	s.timers.set(&r.timer, now.Add(min(synackRTO<<r.tries, most)))
 }
+
+// defers reports whether the connection still waits for data (TCP_DEFER_ACCEPT).
+func (r *request) defers() bool { return r.listener != nil && r.tries < r.listener.cfg.DeferAccept }
 
 // obsolete reports whether nobody waits for the connection any more.
 func (r *request) obsolete() bool {
@@ -270,6 +279,10 @@ func (r *request) third(s *Stack, now clock.Instant, seg *wire.Segment) {
 		return
 	}
 	l := r.listener
+	if seg.Len() == 0 && r.defers() {
+		r.acked = true
+		return
+	}
 	if l.full() {
 		s.counters.TcpExtListenOverflows++
 		s.counters.TcpExtListenDrops++

@@ -87,6 +87,9 @@ func (c *Conn) Readable() int {
 // Unacked returns how many bytes written are not acknowledged yet (SIOCOUTQ).
 func (c *Conn) Unacked() int { return int(c.send.end - c.send.una) }
 
+// Arrived returns up to where the stream has arrived in order: it grows with news.
+func (c *Conn) Arrived() uint64 { return c.recv.nxt }
+
 // Ended reports whether the peer's end of the stream has arrived, behind what can
 // still be read.
 func (c *Conn) Ended() bool { return c.recv.finDone }
@@ -94,7 +97,18 @@ func (c *Conn) Ended() bool { return c.recv.finDone }
 // Writable reports whether a third of the send buffer is free, as the news of that
 // name tells.
 func (c *Conn) Writable() bool {
+	if low := c.cfg.TCP.NotSentLowat; low > 0 && 2*c.NotSent() >= low {
+		return false
+	}
 	return !c.send.closed && !c.done && c.send.free() >= c.send.limit/3
+}
+
+// NotSent returns how many bytes were written and did not go out yet.
+func (c *Conn) NotSent() int {
+	if c.streaming() && len(c.subflows) > 0 {
+		return c.subflows[0].tcp.NotSent()
+	}
+	return int(c.send.end - c.send.nxt)
 }
 
 // FellBack reports whether an end asked for MPTCP and this is plain TCP.

@@ -3,6 +3,7 @@ package drill
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"path"
 	"regexp"
@@ -36,6 +37,7 @@ func (r *run) command(text string) error {
 var (
 	testCounter = regexp.MustCompile(`^test \$\(nstat -(a?)zjs? \| jq ['"]?\.kernel\.(\w+)['"]?\) -(eq|ne|gt|ge|lt|le) (\d+)$`)
 	noSubflow   = regexp.MustCompile(`^! ss -\w*M\w* \| grep (-q )?tcp$`)
+	listens     = regexp.MustCompile(`^grep " 0A " /proc/net/tcp( /proc/net/tcp6)? \| grep ":([0-9A-F]{4})"$`)
 	mptcpState  = regexp.MustCompile(`^ss -\w*M\w* \| grep (-q )?([A-Z0-9-]+)$`)
 )
 
@@ -68,6 +70,8 @@ func (r *run) shell(c string) error {
 		return r.testCounter(testCounter.FindStringSubmatch(c))
 	case noSubflow.MatchString(c):
 		return r.noSubflow()
+	case listens.MatchString(c):
+		return r.listens(listens.FindStringSubmatch(c)[2])
 	case mptcpState.MatchString(c):
 		return r.mptcpState(mptcpState.FindStringSubmatch(c)[2])
 	}
@@ -111,6 +115,16 @@ func (r *run) noSubflow() error {
 		}
 	}
 	return nil
+}
+
+// listens fails if no socket listens on the port, as /proc/net/tcp shows it.
+func (r *run) listens(port string) error {
+	for _, d := range r.stack.Diag(r.now) {
+		if d.State == "LISTEN" && fmt.Sprintf("%04X", d.Local.Port()) == port {
+			return nil
+		}
+	}
+	return fmt.Errorf("no socket listens on port 0x%s", port)
 }
 
 // mptcpState fails if no connection is in the state.
@@ -360,6 +374,19 @@ func (r *run) sysctlSet(kv string) error {
 		cfg.TCP.SYNLinearTimeouts = n
 	case "net.ipv4.tcp_synack_retries":
 		cfg.TCP.SYNACKRetries = orNone(n)
+	case "net.ipv4.tcp_notsent_lowat":
+		cfg.TCP.NotSentLowat = n
+		if n < 0 || n > math.MaxInt32 {
+			cfg.TCP.NotSentLowat = 0
+		}
+	case "net.ipv4.tcp_rto_max_ms":
+		cfg.TCP.RTOMax = time.Duration(n) * time.Millisecond
+	case "net.ipv4.tcp_rto_min_us":
+		cfg.TCP.RTOMin = time.Duration(n) * time.Microsecond
+	case "net.ipv4.tcp_keepalive_intvl":
+		cfg.TCP.KeepaliveInterval = time.Duration(n) * time.Second
+	case "net.ipv4.tcp_keepalive_probes":
+		cfg.TCP.KeepaliveProbes = n
 	case "net.ipv4.tcp_retries2":
 		cfg.TCP.Retries2 = orNone(n)
 	case "net.ipv4.tcp_fin_timeout":

@@ -8,8 +8,8 @@
 // lex, parse, parse_time, parse_packet, parse_option, parse_call: from text to
 // script. run: the clock and the events. flow: which connection a packet belongs
 // to. inject, expect: packets in and out. encode, encode_mptcp: options in bytes.
-// call, command, code: system calls, shell commands, assertions. report: what is
-// printed.
+// call, command, code: system calls, shell commands, assertions. control: messages
+// of recvmsg and sendmsg. report: what is printed.
 //
 // # Where it differs from packetdrill
 //

@@ -243,6 +243,8 @@ func callIoctl(r *run, a args) (*socket.Op, func(int) error, error) {
 	case symbols["SIOCINQ"]:
 	case symbols["SIOCOUTQ"]:
 		count = r.sock.Unacked
+	case symbols["SIOCOUTQNSD"]:
+		count = r.sock.Unsent
 	default:
 		return nil, nil, unsupported("this ioctl")
 	}

@@ -3,7 +3,6 @@ package drill
 import (
 	"fmt"
 
-	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/socket"
 )
 
@@ -116,91 +115,61 @@ func callSendfile(r *run, a args) (*socket.Op, func(int) error, error) {
 	return r.sock.WriteOp(r.now, fd, make([]byte, n), 0), nil, nil
 }
 
-// controls checks the control messages of a recvmsg, of which TCP_CM_INQ is known:
-// {cmsg_level=SOL_TCP, cmsg_type=TCP_CM_INQ, cmsg_data=9000}.
-func (r *run) controls(e *Expr, fd int) error {
-	inq := false
-	for i := range e.List {
-		m, err := members(&e.List[i], "cmsg_level", "cmsg_type", "cmsg_data")
-		if err != nil {
-			return err
-		}
-		if m[0] != socket.SOLTCP || m[1] != socket.TCPInq {
-			return unsupported("a control message of level %d and type %d", m[0], m[1])
-		}
-		inq = true
-		n, e := r.sock.InQ(fd)
-		if e != socket.OK {
-			return fmt.Errorf("expected a control message TCP_CM_INQ but got none")
-		}
-		if int64(n) != m[2] {
-			return fmt.Errorf("expected %d bytes in TCP_CM_INQ but got %d", m[2], n)
-		}
-	}
-	if on, e := r.sock.Option(fd, socket.SOLTCP, socket.TCPInq); !inq && e == socket.OK && on != 0 {
-		return fmt.Errorf("expected no control message but got TCP_CM_INQ")
-	}
-	return nil
-}
-
-// message is what a msghdr of a script says.
-type message struct {
-	bytes    int
-	controls *Expr // nil: nothing is said of them
-}
-
-func readMessage(e *Expr) (m message, err error) {
-	for i := range e.Fields {
-		f := &e.Fields[i]
-		switch f.Name {
-		case "msg_iov":
-			if m.bytes, err = vector(&f.Val); err != nil {
-				return m, err
-			}
-		case "msg_control":
-			m.controls = &f.Val
-		case "msg_name", "msg_flags":
-		default:
-			return m, unsupported("the member %s of a message", f.Name)
-		}
-	}
-	return m, nil
-}
-
 func callRecvmsg(r *run, a args) (*socket.Op, func(int) error, error) {
-	op, m, fd, err := messageCall(r, a, r.sock.ReadOp)
-	if err != nil || m.controls == nil {
-		return op, nil, err
+	m, fd, flags, err := messageCall(a)
+	if err != nil {
+		return nil, nil, err
 	}
-	return op, func(int) error { return r.controls(m.controls, fd) }, nil
+	if flags&socket.MsgErrqueue != 0 {
+		return r.readReport(m, fd)
+	}
+	op := r.sock.ReadOp(r.now, fd, make([]byte, m.bytes()), flags)
+	return op, func(n int) error {
+		if n < 0 {
+			return nil
+		}
+		return m.check(r, 0, r.controlsOfRead(fd))
+	}, nil
+}
+
+// readReport is recvmsg with MSG_ERRQUEUE.
+func (r *run) readReport(m message, fd int) (*socket.Op, func(int) error, error) {
+	p, e := r.sock.ReadReport(fd)
+	return done(e), func(int) error {
+		if e != socket.OK {
+			return nil
+		}
+		flags := int64(socket.MsgErrqueue)
+		if p.Payload {
+			flags |= socket.MsgTrunc // the packet, for which scripts have no room
+		}
+		return m.check(r, flags, r.controlOfReport(&p))
+	}, nil
 }
 
 func callSendmsg(r *run, a args) (*socket.Op, func(int) error, error) {
-	to := r.peer()
-	op, m, _, err := messageCall(r, a, func(now clock.Instant, fd int, p []byte, flags int) *socket.Op {
-		r.opens(a, flags, to)
-		return r.sock.SendOp(now, fd, p, flags, to)
-	})
-	if err == nil && m.controls != nil {
+	m, fd, flags, err := messageCall(a)
+	if err == nil && len(m.controls) > 0 {
 		err = unsupported("msg_control of sendmsg")
 	}
-	return op, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	to := r.peer()
+	r.opens(a, flags, to)
+	return r.sock.SendVectorOp(r.now, fd, m.sizes, flags, to), nil, nil
 }
 
-// messageCall is a call with a msghdr.
-func messageCall(r *run, a args, begin opFunc) (op *socket.Op, m message, fd int, err error) {
+// messageCall reads the arguments of a call with a msghdr.
+func messageCall(a args) (m message, fd, flags int, err error) {
 	if fd, _, err = a.fdAnd(0); err == nil {
 		err = a.need(3)
 	}
-	if err != nil {
-		return nil, m, fd, err
+	if err == nil {
+		m, err = readMessage(&a.c.Args[1])
 	}
-	if m, err = readMessage(&a.c.Args[1]); err != nil {
-		return nil, m, fd, err
+	if err == nil {
+		flags, err = a.optionalFlags(2)
 	}
-	flags, err := a.optionalFlags(2)
-	if err != nil {
-		return nil, m, fd, err
-	}
-	return begin(r.now, fd, make([]byte, m.bytes), flags), m, fd, nil
+	return m, fd, flags, err
 }

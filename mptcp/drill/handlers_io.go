@@ -108,23 +108,27 @@ func (r *run) opens(a args, flags int, to netip.AddrPort) {
 	}
 }
 
-// vector returns how many bytes an array of {pointer, length} has together.
-func vector(e *Expr) (int, error) {
+// vector returns the lengths of an array of {pointer, length}.
+func vector(e *Expr) ([]int, error) {
+	var sizes []int
 	total := 0
 	for _, v := range e.List {
 		if v.Kind != ExprStruct || len(v.Fields) != 2 {
-			return 0, unsupported("this vector")
+			return nil, unsupported("this vector")
 		}
 		n, err := value(&v.Fields[1].Val)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		total += int(n)
+		if n < 0 || n > maxIO {
+			return nil, fmt.Errorf("a buffer of %d bytes", n)
+		}
+		sizes = append(sizes, int(n))
+		if total += int(n); total > maxIO {
+			return nil, fmt.Errorf("a buffer of %d bytes", total)
+		}
 	}
-	if total < 0 || total > maxIO {
-		return 0, fmt.Errorf("a buffer of %d bytes", total)
-	}
-	return total, nil
+	return sizes, nil
 }
 
 func callReadv(r *run, a args) (*socket.Op, func(int) error, error) {
@@ -143,11 +147,12 @@ func vectorCall(r *run, a args, op opFunc) (*socket.Op, func(int) error, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	n, err := vector(&a.c.Args[1])
+	sizes, err := vector(&a.c.Args[1])
 	if err != nil {
 		return nil, nil, err
 	}
-	return op(r.now, fd, make([]byte, n), 0), nil, nil
+	m := message{sizes: sizes}
+	return op(r.now, fd, make([]byte, m.bytes()), 0), nil, nil
 }
 
 func callPoll(r *run, a args) (*socket.Op, func(int) error, error) {
@@ -204,6 +209,9 @@ func members(e *Expr, names ...string) ([]int64, error) {
 	return v, nil
 }
 
+// epollMembers are those of struct epoll_event and of the union in it.
+var epollMembers = []string{"events", "fd", "ptr", "u32", "u64"}
+
 func callEpollCreate(r *run, a args) (*socket.Op, func(int) error, error) {
 	return instant(r.sock.EpollCreate(), socket.OK), func(fd int) error {
 		r.name(int(a.c.Result.Int), fd)
@@ -219,7 +227,7 @@ func callEpollCtl(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := members(&a.c.Args[3], "events", "fd")
+	m, err := members(&a.c.Args[3], epollMembers...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -234,7 +242,7 @@ func callEpollWait(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := members(&a.c.Args[1], "events", "fd")
+	m, err := members(&a.c.Args[1], epollMembers...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -249,8 +257,14 @@ func callEpollWait(r *run, a args) (*socket.Op, func(int) error, error) {
 	var ev []socket.EpollEvent
 	op := r.sock.EpollWaitOp(r.now, r.fds[int(ep)], int(most), time.Duration(ms)*time.Millisecond, &ev)
 	return op, func(int) error {
-		if len(ev) == 1 && (int64(ev[0].Events) != m[0] || ev[0].FD != r.fds[int(m[1])]) {
+		if len(ev) != 1 {
+			return nil
+		}
+		if int64(ev[0].Events) != m[0] {
 			return fmt.Errorf("expected events %#x but got %#x", m[0], ev[0].Events)
+		}
+		if fd, ok := r.fds[int(m[1])]; ok && ev[0].FD != fd {
+			return fmt.Errorf("the event is of another descriptor than %d", m[1])
 		}
 		return nil
 	}, nil

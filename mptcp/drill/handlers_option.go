@@ -2,6 +2,8 @@ package drill
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"mptcplab/mptcp/clock"
@@ -52,6 +54,8 @@ func callSetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 			return nil, nil, fmt.Errorf("the key has %d bytes", len(key))
 		}
 		return done(r.sock.SetFastOpenKey(fd, key[:n])), nil, nil
+	case v.Kind == ExprString && level == socket.SOLTCP && name == socket.TCPCongestion:
+		return done(r.sock.SetCongestion(fd, strings.TrimRight(v.Text, "\x00"))), nil, nil
 	case v.Kind == ExprString || v.Kind == ExprStruct || v.Kind == ExprEllipsis:
 		return done(socket.ENOPROTOOPT), nil, nil
 	}
@@ -81,18 +85,32 @@ func callGetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 	if level == socket.SOLTCP && name == socket.TCPFastopenKey {
 		return fastOpenKey(r, a, fd)
 	}
+	switch v := &a.c.Args[3]; {
+	case level == socket.SOLTCP && name == socket.TCPCongestion:
+		got, e := r.sock.Congestion(fd)
+		return done(e), func(int) error {
+			if e == socket.OK && v.Kind == ExprString && got != strings.TrimRight(v.Text, "\x00") {
+				return fmt.Errorf("expected %q but got %q", v.Text, got)
+			}
+			return nil
+		}, nil
+	case v.Kind == ExprStruct:
+		return structOption(r, v, fd, int(level), int(name))
+	}
 	n, e := r.sock.Option(fd, int(level), int(name))
 	op := done(e)
-	if a.c.Args[3].Kind == ExprString || e != socket.OK {
+	if k := a.c.Args[3].Kind; k == ExprString || k == ExprEllipsis || e != socket.OK {
 		return op, nil, nil
 	}
 	want, err := value(&a.c.Args[3])
 	if err != nil {
 		return nil, nil, err
 	}
-	size, err := value(&a.c.Args[4])
-	if err != nil {
-		return nil, nil, err
+	size := int64(4)
+	if a.c.Args[4].Kind != ExprEllipsis {
+		if size, err = value(&a.c.Args[4]); err != nil {
+			return nil, nil, err
+		}
 	}
 	return op, func(int) error {
 		switch {
@@ -100,6 +118,38 @@ func callGetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 			return fmt.Errorf("expected value %d but got %d", want, n)
 		case size != 4:
 			return fmt.Errorf("expected length %d but got 4", size)
+		}
+		return nil
+	}, nil
+}
+
+// structOption reads SO_LINGER, SO_RCVTIMEO or SO_SNDTIMEO.
+func structOption(r *run, v *Expr, fd, level, name int) (*socket.Op, func(int) error, error) {
+	var names []string
+	var got []int64
+	e := socket.ENOPROTOOPT
+	switch {
+	case level == socket.SOLSocket && name == socket.SOLinger:
+		l, no := r.sock.Linger(fd)
+		on := int64(0)
+		if l.On {
+			on = 1
+		}
+		e, names, got = no, []string{"onoff", "linger"}, []int64{on, int64(l.Seconds)}
+	case level == socket.SOLSocket && (name == socket.SORcvTimeo || name == socket.SOSndTimeo):
+		d, no := r.sock.Timeout(fd, name)
+		e, names, got = no, []string{"tv_sec", "tv_usec"}, []int64{int64(d / time.Second), int64(d % time.Second / time.Microsecond)}
+	}
+	if e != socket.OK {
+		return done(e), nil, nil
+	}
+	want, err := members(v, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return done(e), func(int) error {
+		if !slices.Equal(want, got) {
+			return fmt.Errorf("expected %v %d but got %d", names, want, got)
 		}
 		return nil
 	}, nil

@@ -1,10 +1,12 @@
 package drill
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -118,7 +120,7 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 			}
 			return nil
 		}, nil
-	case "accept":
+	case "accept", "accept4":
 		return k.kernelAccept(c, fd)
 	case "connect":
 		if f := k.flowOfFD(argInt(c, 0)); f != nil && f.state == flowNew {
@@ -141,7 +143,20 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 		return func() (int, error) { return ok(unix.Shutdown(fd, argInt(c, 1))) }, nil, nil
 	case "fcntl":
 		return func() (int, error) { return unix.FcntlInt(uintptr(fd), argInt(c, 1), argInt(c, 2)) }, nil, nil
-	case "read", "recv":
+	case "epoll_create", "epoll_create1":
+		return func() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) }, func(n int) error {
+			k.fds[int(c.Result.Int)] = n
+			return nil
+		}, nil
+	case "epoll_ctl":
+		return k.kernelEpollCtl(c, fd)
+	case "epoll_wait":
+		return k.kernelEpollWait(c, fd)
+	case "recvmsg":
+		return k.kernelRecvmsg(c, fd)
+	case "sendmsg", "writev":
+		return k.kernelSendmsg(c, fd)
+	case "read", "recv", "recvfrom":
 		return func() (int, error) {
 			n, _, err := unix.Recvfrom(fd, make([]byte, argInt(c, 2)), argInt(c, 3))
 			return n, err
@@ -228,6 +243,9 @@ func (k *kernelRun) kernelSetsockopt(c *Call, fd int) (doCall, func(int) error, 
 	v := &c.Args[3]
 	level, name := argInt(c, 1), argInt(c, 2)
 	do := func() (int, error) {
+		if v.Kind == ExprString {
+			return 0, unix.SetsockoptString(fd, level, name, v.Text)
+		}
 		if v.Kind == ExprStruct && name == socket.SOLinger {
 			m, err := members(v, "onoff", "linger")
 			if err != nil {
@@ -266,4 +284,109 @@ func (k *kernelRun) kernelPoll(c *Call) (doCall, func(int) error, error) {
 		}
 		return nil
 	}, nil
+}
+
+func (k *kernelRun) kernelEpollCtl(c *Call, ep int) (doCall, func(int) error, error) {
+	m, err := members(&c.Args[3], epollMembers...)
+	if err != nil {
+		return nil, nil, err
+	}
+	ev := &unix.EpollEvent{Events: uint32(m[0]), Fd: int32(argInt(c, 2))}
+	return func() (int, error) { return 0, unix.EpollCtl(ep, argInt(c, 1), k.fds[argInt(c, 2)], ev) }, nil, nil
+}
+
+func (k *kernelRun) kernelEpollWait(c *Call, ep int) (doCall, func(int) error, error) {
+	m, err := members(&c.Args[1], epollMembers...)
+	if err != nil {
+		return nil, nil, err
+	}
+	evs := make([]unix.EpollEvent, argInt(c, 2))
+	return func() (int, error) { return unix.EpollWait(ep, evs, argInt(c, 3)) }, func(n int) error {
+		if n == 1 && int64(evs[0].Events) != m[0] {
+			return fmt.Errorf("expected events %#x but got %#x", m[0], evs[0].Events)
+		}
+		return nil
+	}, nil
+}
+
+func (k *kernelRun) kernelSendmsg(c *Call, fd int) (doCall, func(int) error, error) {
+	var sizes []int
+	flags := 0
+	var err error
+	if c.Name == "writev" {
+		sizes, err = vector(&c.Args[1])
+	} else {
+		var m message
+		m, err = readMessage(&c.Args[1])
+		sizes, flags = m.sizes, argInt(c, 2)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var iov [][]byte
+	for _, n := range sizes {
+		iov = append(iov, make([]byte, n))
+	}
+	var to unix.Sockaddr
+	if flags&unix.MSG_FASTOPEN != 0 {
+		at := netip.AddrPortFrom(k.set.remote, k.set.port)
+		k.opens(args{k.run, c}, flags, at)
+		to = sockaddr(at)
+	}
+	return func() (int, error) { return unix.SendmsgBuffers(fd, iov, nil, to, flags|unix.MSG_NOSIGNAL) }, nil, nil
+}
+
+// kernelRecvmsg reads as the script says and compares the control messages.
+func (k *kernelRun) kernelRecvmsg(c *Call, fd int) (doCall, func(int) error, error) {
+	m, err := readMessage(&c.Args[1])
+	if err != nil {
+		return nil, nil, err
+	}
+	oob := make([]byte, 512)
+	var got []control
+	flags := 0
+	do := func() (int, error) {
+		// Not unix.Recvmsg, which never reads nothing.
+		var iov unix.Iovec
+		if p := make([]byte, m.bytes()); len(p) > 0 {
+			iov.Base = &p[0]
+			iov.SetLen(len(p))
+		}
+		h := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &oob[0]}
+		h.SetControllen(len(oob))
+		n, _, no := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), uintptr(argInt(c, 2)))
+		if no != 0 {
+			return -1, no
+		}
+		flags = int(h.Flags)
+		list, err := unix.ParseSocketControlMessage(oob[:h.Controllen])
+		for _, s := range list {
+			got = append(got, k.kernelControl(&s))
+		}
+		return int(n), err
+	}
+	return do, func(n int) error {
+		if n < 0 {
+			return nil
+		}
+		return m.check(k.run, int64(flags), got)
+	}, nil
+}
+
+// kernelControl takes a control message apart: a number, struct scm_timestamping or
+// struct sock_extended_err.
+func (k *kernelRun) kernelControl(s *unix.SocketControlMessage) control {
+	u32 := func(i int) int64 { return int64(binary.NativeEndian.Uint32(s.Data[i:])) }
+	g := control{level: int64(s.Header.Level), kind: int64(s.Header.Type), data: make(map[string]int64)}
+	switch {
+	case g.level == unix.SOL_IP && g.kind == unix.IP_RECVERR:
+		g.data = map[string]int64{"ee_errno": u32(0), "ee_origin": int64(s.Data[4]), "ee_type": int64(s.Data[5]),
+			"ee_code": int64(s.Data[6]), "ee_info": u32(8), "ee_data": u32(12)}
+	case g.level == unix.SOL_SOCKET && len(s.Data) >= 16:
+		sec, nsec := binary.NativeEndian.Uint64(s.Data), binary.NativeEndian.Uint64(s.Data[8:])
+		g.at = start.Add(time.Unix(int64(sec), int64(nsec)).Sub(k.began))
+	case len(s.Data) >= 4:
+		g.data[""] = u32(0)
+	}
+	return g
 }

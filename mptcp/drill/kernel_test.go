@@ -92,7 +92,7 @@ func newKernelRun(file string) (*kernelRun, error) {
 		return nil, err
 	}
 	set := defaults(IPv4)
-	s, err := Parse(file, string(src), nil)
+	s, err := Parse(file, string(src), map[string]string{"TFO_COOKIE": cookies[IPv4], "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (k *kernelRun) device() error {
 		return err
 	}
 	for key, v := range map[string]string{
-		"net.ipv6.conf.tun0.disable_ipv6": "1", "net.ipv4.tcp_fastopen": "519", "net.ipv4.tcp_slow_start_after_idle": "0",
+		"net.ipv6.conf.tun0.disable_ipv6": "1", "net.ipv4.tcp_fastopen": "0x70403", "net.ipv4.tcp_fastopen_key": "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4", "net.ipv4.tcp_slow_start_after_idle": "0",
 		"net.ipv4.tcp_rmem": "4096 540000 15728640", "net.ipv4.tcp_wmem": "4096 262144 4194304",
 		"net.ipv4.tcp_syn_retries": "5", "net.ipv4.tcp_synack_retries": "5", "net.ipv4.tcp_ecn": "0",
 		"net.ipv4.tcp_syncookies": "1", "net.ipv4.tcp_min_tso_segs": "2",
@@ -292,13 +292,15 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 
 // kernelCommand applies what a namespace's kernel can do of the commands.
 func (k *kernelRun) kernelCommand(text string) error {
+	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
 		switch filepath.Base(words[0]) {
-		case "defaults.sh", "true":
+		case "defaults.sh", "true", "ethtool", "ip":
 			continue
 		case "sysctl", "set_sysctls.py":
 			for _, w := range words[1:] {

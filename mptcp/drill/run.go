@@ -263,9 +263,10 @@ func (r *run) drain() {
 	}
 	for {
 		if _, ok := r.stack.NextEvent(); !ok {
-			return
+			break
 		}
 	}
+	r.sock.Observe(r.now)
 }
 
 // sysctls are the settings of the kernel that scripts change.

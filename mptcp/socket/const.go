@@ -21,6 +21,7 @@ const (
 	MsgPeek     = 0x2
 	MsgTrunc    = 0x20
 	MsgDontwait = 0x40
+	MsgWaitall  = 0x100
 	MsgNosignal = 0x4000
 	MsgEOR      = 0x80
 	MsgMore     = 0x8000
@@ -43,6 +44,7 @@ const (
 	SOSndBuf    = 7
 	SORcvBuf    = 8
 	SOKeepalive = 9
+	SOOOBInline = 10
 	SOPriority  = 12
 	SOLinger    = 13
 	SOReusePort = 15
@@ -50,6 +52,21 @@ const (
 	SOSndTimeo  = 21
 	SOMark      = 36
 	SOProtocol  = 38
+
+	SOType          = 3
+	SORcvLowat      = 18
+	SOAcceptConn    = 30
+	SOSndBufForce   = 32
+	SORcvBufForce   = 33
+	SODomain        = 39
+	SOBusyPoll      = 46
+	SOMaxPacingRate = 47
+	SOIncomingCPU   = 49
+
+	IPRecvErr           = 11
+	IPBindAddressNoPort = 24
+	IPv6MTUDiscover     = 23
+	IPv6RecvErr         = 25
 
 	IPTOS          = 1
 	IPTTL          = 2
@@ -73,7 +90,12 @@ const (
 	TCPInq         = 36 // TCP_CM_INQ, too
 	TCPIsMPTCP     = 43
 
-	TCPDeferAccept = 9
+	TCPLinger2      = 8
+	TCPDeferAccept  = 9
+	TCPWindowClamp  = 10
+	TCPNotsentLowat = 25
+	TCPSaveSYN      = 27
+	TCPRTOMaxMs     = 44
 
 	TCPFastopenConnect  = 30
 	TCPFastopenKey      = 33
@@ -89,4 +111,7 @@ const (
 	PollHup   = 0x10
 	PollNval  = 0x20
 	PollRdHup = 0x2000
+
+	PollRdNorm = 0x40  // with PollIn
+	PollWrNorm = 0x100 // with PollOut
 )

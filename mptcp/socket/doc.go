@@ -8,7 +8,8 @@
 // accept, connect. io: reading and writing. close: shutdown and close. option:
 // setsockopt and getsockopt; subflow: of one subflow alone. info: MPTCP_FULL_INFO.
 // poll: poll and epoll. op: calls that wait.
-// fastopen: sending, and connections that a write opens.
+// fastopen: sending, and connections that a write opens. errqueue: what MSG_ERRQUEUE
+// reads, completions of MSG_ZEROCOPY and timestamps.
 //
 // # What it does not have
 //

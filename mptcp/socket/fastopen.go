@@ -36,6 +36,7 @@ func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a neti
 		return -1, errnoOf(err)
 	}
 	f.begin(c)
+	f.reports.wrote += uint64(n)
 	return n, EINPROGRESS
 }
 
@@ -44,6 +45,7 @@ func (f *file) begin(c *mptcp.Conn) {
 	f.conn, f.state, f.errSeen = c, connecting, false
 	f.shutRD, f.shutWR = false, false
 	f.untold = true
+	f.reports.wrote = 0
 }
 
 // sendOp is one sendto, sendmsg or write.
@@ -56,6 +58,7 @@ type sendOp struct {
 	to    netip.AddrPort
 	begun bool // Fast Open has
 	sent  int
+	cuts  []int // where buffers end that hold no more pages (MSG_ZEROCOPY)
 }
 
 // SendOp is sendto, sendmsg and write: it waits until all is taken, and returns what
@@ -63,10 +66,35 @@ type sendOp struct {
 // that is possible with the first bytes of p in its SYN; it need not be valid on a
 // socket whose connect was put off.
 func (l *Layer) SendOp(now clock.Instant, fd int, p []byte, flags int, to netip.AddrPort) *Op {
-	s := &sendOp{l: l, fd: fd, p: p, flags: flags, to: to}
-	s.op = l.op(now, fd, flags, sending, s.try)
+	return (&sendOp{l: l, fd: fd, p: p, flags: flags, to: to}).begin(now)
+}
+
+func (s *sendOp) begin(now clock.Instant) *Op {
+	s.op = s.l.op(now, s.fd, s.flags, sending, s.try)
 	s.op.late = s.late
 	return s.op
+}
+
+// maxFrags is how many pages a buffer holds (MAX_SKB_FRAGS).
+const maxFrags = 17
+
+// SendVectorOp is sendmsg with a vector of buffers of these sizes, of zeros. With
+// MSG_ZEROCOPY each is a page of its own, and a segment cannot have more than maxFrags.
+func (l *Layer) SendVectorOp(now clock.Instant, fd int, sizes []int, flags int, to netip.AddrPort) *Op {
+	total, pages := 0, 0
+	var cuts []int
+	for _, n := range sizes {
+		if n > 0 && pages == maxFrags {
+			cuts, pages = append(cuts, total), 0
+		}
+		total += n
+		pages += (n + 4095) / 4096
+	}
+	s := &sendOp{l: l, fd: fd, p: make([]byte, total), flags: flags, to: to}
+	if f, e := l.socket(fd); e == OK && f.reports.zerocopy && flags&MsgZerocopy != 0 {
+		s.cuts = cuts
+	}
+	return s.begin(now)
 }
 
 // WriteOp is SendOp without an address.
@@ -75,6 +103,14 @@ func (l *Layer) WriteOp(now clock.Instant, fd int, p []byte, flags int) *Op {
 }
 
 func (s *sendOp) try(now clock.Instant) (int, Errno) {
+	n, e := s.attempt(now)
+	if f, no := s.l.socket(s.fd); no == OK && e == OK && n > 0 {
+		f.noteSend(s.flags)
+	}
+	return n, e
+}
+
+func (s *sendOp) attempt(now clock.Instant) (int, Errno) {
 	f, e := s.l.socket(s.fd)
 	if e != OK {
 		return -1, e
@@ -98,18 +134,31 @@ func (s *sendOp) try(now clock.Instant) (int, Errno) {
 	if s.begun && (f.err != OK || s.sent == len(s.p)) {
 		return s.opened(f)
 	}
-	n, e := s.l.Write(s.fd, s.p[s.sent:], s.flags&^MsgFastopen)
-	if e == OK {
-		s.sent += n
-		if s.sent < len(s.p) && s.op.waits {
-			return -1, EAGAIN
-		}
-		return s.sent, OK
+	if e = s.write(); e == OK && s.sent < len(s.p) && s.op.waits {
+		return -1, EAGAIN
 	}
-	if s.sent > 0 && e != EAGAIN {
+	if e == OK || s.sent > 0 && (e != EAGAIN || !s.op.waits) {
 		return s.sent, OK
 	}
 	return -1, e
+}
+
+// write writes what it can of the rest.
+func (s *sendOp) write() Errno {
+	for {
+		end, flags := len(s.p), s.flags&^MsgFastopen
+		if len(s.cuts) > 0 {
+			end, flags = s.cuts[0], flags|MsgEOR
+		}
+		n, e := s.l.Write(s.fd, s.p[s.sent:end], flags)
+		if e != OK {
+			return e
+		}
+		if s.sent += n; s.sent < end || len(s.cuts) == 0 {
+			return OK
+		}
+		s.cuts = s.cuts[1:]
+	}
 }
 
 // open is the first try with Fast Open.

@@ -8,7 +8,8 @@ import (
 )
 
 // Read reads what has arrived; 0 bytes are the end of the stream. flags: MsgPeek
-// leaves it there, BadAddress fails with EFAULT if there is data.
+// leaves it there, BadAddress fails with EFAULT if there is data, unless MsgTrunc throws
+// it away.
 func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	f, e := l.socket(fd)
 	switch {
@@ -23,7 +24,7 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	case len(p) == 0:
 		return 0, OK
 	}
-	if flags&BadAddress != 0 && len(f.conn.Peek()) > 0 {
+	if flags&BadAddress != 0 && flags&MsgTrunc == 0 && len(f.conn.Peek()) > 0 {
 		return -1, EFAULT
 	}
 	if flags&MsgPeek != 0 && f.conn.Readable() > 0 {
@@ -63,6 +64,7 @@ func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 	if err != nil {
 		return -1, errnoOf(err)
 	}
+	f.reports.wrote += uint64(n)
 	return n, OK
 }
 
@@ -73,6 +75,9 @@ func (l *Layer) Readable(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn)
 // Unacked returns how many bytes were written and not acknowledged yet (SIOCOUTQ), of
 // MPTCP at connection level.
 func (l *Layer) Unacked(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).Unacked) }
+
+// Unsent returns how many bytes were written and did not go out yet (SIOCOUTQNSD).
+func (l *Layer) Unsent(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).NotSent) }
 
 // count returns a number of bytes of a connection.
 func (l *Layer) count(fd int, of func(*mptcp.Conn) int) (int, Errno) {

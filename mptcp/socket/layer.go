@@ -44,7 +44,9 @@ type file struct {
 	linger   Linger
 	sndTimeo time.Duration // 0: none
 	rcvTimeo time.Duration
+	rcvLowat int            // SO_RCVLOWAT; 0 is 1
 	plain    map[option]int // options without effect, as they were set
+	reports  reports
 	epoll    *epoll
 
 	fastOpenConnect bool           // TCP_FASTOPEN_CONNECT

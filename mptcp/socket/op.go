@@ -63,9 +63,44 @@ func (l *Layer) AcceptOp(now clock.Instant, fd int) *Op {
 	return l.op(now, fd, 0, receiving, func(clock.Instant) (int, Errno) { return l.Accept(fd) })
 }
 
-// ReadOp is Read: it waits for the first bytes.
+// ReadOp is Read: it waits for the first bytes, for as many as SO_RCVLOWAT says or,
+// with MsgWaitall, for all (sock_rcvlowat).
 func (l *Layer) ReadOp(now clock.Instant, fd int, p []byte, flags int) *Op {
-	return l.op(now, fd, flags, receiving, func(clock.Instant) (int, Errno) { return l.Read(fd, p, flags) })
+	target, got := 1, 0
+	if f, e := l.get(fd); e == OK {
+		target = max(f.rcvLowat, 1)
+	}
+	if flags&MsgWaitall != 0 {
+		target = len(p)
+	}
+	var o *Op
+	o = l.op(now, fd, flags, receiving, func(clock.Instant) (int, Errno) {
+		n, e := l.Read(fd, p[got:], flags)
+		if n > 0 && flags&MsgPeek == 0 {
+			got += n
+			n = got
+		}
+		switch {
+		case e == EAGAIN && got > 0 && !o.waits, e != EAGAIN && e != OK && got > 0, e == OK && n == 0:
+			return got, OK
+		case e == OK && o.waits && n < min(target, len(p)) && !l.exhausted(fd):
+			return -1, EAGAIN
+		}
+		return n, e
+	})
+	o.late = func() (int, Errno) {
+		if got > 0 {
+			return got, OK
+		}
+		return -1, EAGAIN
+	}
+	return o
+}
+
+// exhausted reports whether no more can come.
+func (l *Layer) exhausted(fd int) bool {
+	f, e := l.socket(fd)
+	return e != OK || f.conn == nil || f.dead() || f.shutRD || f.conn.Ended()
 }
 
 // ConnectOp is Connect: it waits for the end of the handshake.

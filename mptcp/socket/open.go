@@ -61,7 +61,8 @@ func (l *Layer) Accept(fd int) (int, Errno) {
 		return -1, EAGAIN
 	}
 	n := &file{mptcp: f.mptcp, family: f.family, cfg: f.cfg, bound: c.LocalAddr(), conn: c, state: connected,
-		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo}
+		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo,
+		reports: reports{zerocopy: f.reports.zerocopy, stamping: f.reports.stamping}}
 	for _, o := range plainOptions {
 		if v, ok := f.plain[o]; ok {
 			n.remember(o, v)

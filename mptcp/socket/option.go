@@ -1,7 +1,10 @@
 package socket
 
 import (
+	"math"
 	"time"
+
+	"mptcplab/mptcp/cc"
 )
 
 // option is a socket option.
@@ -10,8 +13,40 @@ type option struct{ level, name int }
 // plainOptions are kept and told, and have no effect on this stack, which either
 // always does as they ask or has no such thing.
 var plainOptions = [...]option{
-	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority},
-	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIPv6, IPv6V6Only}, {SOLTCP, TCPInq},
+	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority}, {SOLSocket, SOBusyPoll},
+	{SOLSocket, SOIncomingCPU}, {SOLSocket, SOOOBInline}, {SOLSocket, SOMaxPacingRate},
+	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIP, IPRecvErr}, {SOLIP, IPBindAddressNoPort},
+	{SOLIPv6, IPv6V6Only}, {SOLIPv6, IPv6MTUDiscover}, {SOLIPv6, IPv6RecvErr},
+	{SOLTCP, TCPInq}, {SOLTCP, TCPSaveSYN}, {SOLTCP, TCPWindowClamp}, {SOLTCP, TCPQuickAck},
+}
+
+// refusal is what Linux says of a value of those, or of the option on an MPTCP socket
+// (mptcp_setsockopt); OK: nothing.
+func (o option) refusal(v int, mptcp bool) Errno {
+	switch o {
+	case option{SOLSocket, SOOOBInline}, option{SOLSocket, SOMaxPacingRate}, option{SOLIP, IPMTUDiscover},
+		option{SOLIP, IPRecvErr}, option{SOLIPv6, IPv6MTUDiscover}, option{SOLIPv6, IPv6RecvErr}:
+		if mptcp {
+			return EOPNOTSUPP
+		}
+	case option{SOLTCP, TCPSaveSYN}, option{SOLTCP, TCPWindowClamp}, option{SOLTCP, TCPQuickAck}:
+		if mptcp {
+			return ENOPROTOOPT
+		}
+	}
+	most := -1
+	switch o {
+	case option{SOLTCP, TCPInq}:
+		most = 1
+	case option{SOLTCP, TCPSaveSYN}:
+		most = 2
+	case option{SOLIP, IPMTUDiscover}, option{SOLIPv6, IPv6MTUDiscover}:
+		most = 5
+	}
+	if most >= 0 && (v < 0 || v > most) {
+		return EINVAL
+	}
+	return OK
 }
 
 func (f *file) remember(o option, v int) {
@@ -29,8 +64,11 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	}
 	for _, o := range plainOptions {
 		if o == (option{level, name}) {
-			f.remember(o, v)
-			return OK
+			e := o.refusal(v, f.mptcp)
+			if e == OK {
+				f.remember(o, v)
+			}
+			return e
 		}
 	}
 	switch level {
@@ -43,10 +81,45 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	default:
 		e = ENOPROTOOPT
 	}
-	if e == OK && f.conn != nil {
+	switch {
+	case e != OK:
+	case f.conn != nil:
 		f.conn.Retune(&f.cfg)
+	case f.ln != nil:
+		f.ln.Retune(&f.cfg)
 	}
 	return e
+}
+
+// SetCongestion sets TCP_CONGESTION, for a connection that is to be begun.
+func (l *Layer) SetCongestion(fd int, name string) Errno {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return e
+	case !cc.Known(name):
+		return ENOENT
+	}
+	f.cfg.TCP.CongestionControl = name
+	switch {
+	case f.conn != nil:
+		f.conn.Retune(&f.cfg)
+	case f.ln != nil:
+		f.ln.Retune(&f.cfg)
+	}
+	return OK
+}
+
+// Congestion returns TCP_CONGESTION.
+func (l *Layer) Congestion(fd int) (string, Errno) {
+	f, e := l.socket(fd)
+	if e != OK {
+		return "", e
+	}
+	if f.cfg.TCP.CongestionControl == "" {
+		return "cubic", OK
+	}
+	return f.cfg.TCP.CongestionControl, OK
 }
 
 // SetLinger sets SO_LINGER.
@@ -56,6 +129,27 @@ func (l *Layer) SetLinger(fd int, v Linger) Errno {
 		f.linger = v
 	}
 	return e
+}
+
+// Linger returns SO_LINGER.
+func (l *Layer) Linger(fd int) (Linger, Errno) {
+	f, e := l.socket(fd)
+	if e != OK {
+		return Linger{}, e
+	}
+	return f.linger, OK
+}
+
+// Timeout returns SO_SNDTIMEO or SO_RCVTIMEO.
+func (l *Layer) Timeout(fd, name int) (time.Duration, Errno) {
+	f, e := l.socket(fd)
+	switch {
+	case e != OK:
+		return 0, e
+	case name == SOSndTimeo:
+		return f.sndTimeo, OK
+	}
+	return f.rcvTimeo, OK
 }
 
 // SetTimeout sets SO_SNDTIMEO or SO_RCVTIMEO; 0 is none.
@@ -78,11 +172,18 @@ func (l *Layer) SetTimeout(fd, name int, d time.Duration) Errno {
 
 func (f *file) setSocket(name, v int) Errno {
 	switch name {
-	case SOSndBuf:
+	case SOZerocopy, SOTimestamping:
+		return f.setReports(name, v)
+	case SORcvLowat:
+		f.rcvLowat = v
+		if v < 0 {
+			f.rcvLowat = math.MaxInt32
+		}
+	case SOSndBuf, SOSndBufForce:
 		// "The kernel doubles this value (to allow space for bookkeeping
 		// overhead)" (socket(7)).
 		f.cfg.SendBuffer = max(2*v, 4608)
-	case SORcvBuf:
+	case SORcvBuf, SORcvBufForce:
 		f.cfg.RecvBuffer = max(2*v, 2304)
 	default:
 		return setSegments(&f.cfg.TCP, SOLSocket, name, v)
@@ -107,6 +208,26 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 		f.cfg.TCP.SYNRetries = v
 	case TCPFastopen, TCPFastopenConnect, TCPFastopenNoCookie:
 		return l.setFastOpen(f, name, v)
+	case TCPDeferAccept:
+		f.cfg.DeferAccept = retransmissions(v)
+	case TCPNotsentLowat:
+		// 0 is the host's (tcp_notsent_lowat); as an unsigned number -1 is no bound.
+		if f.cfg.TCP.NotSentLowat = v; v <= 0 {
+			f.cfg.TCP.NotSentLowat = l.cfg.TCP.NotSentLowat
+		}
+	case TCPLinger2:
+		if f.mptcp {
+			return ENOPROTOOPT
+		}
+		f.cfg.TCP.FinTimeout = time.Duration(min(v, 120)) * time.Second
+	case TCPRTOMaxMs:
+		switch {
+		case f.mptcp:
+			return ENOPROTOOPT
+		case v < 1000 || v > 120000:
+			return EINVAL
+		}
+		f.cfg.TCP.RTOMax = time.Duration(v) * time.Millisecond
 	case TCPMaxSeg:
 		if v != 0 && (v < minMaxSeg || v > maxMaxSeg) {
 			return EINVAL
@@ -137,10 +258,30 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 	switch (option{level, name}) {
 	case option{SOLSocket, SOError}:
 		return int(f.takeError()), OK
+	case option{SOLSocket, SOZerocopy}:
+		return number(f.reports.zerocopy), OK
+	case option{SOLSocket, SOTimestamping}:
+		return f.reports.stamping, OK
 	case option{SOLSocket, SOSndBuf}:
 		return or(c.SendBuffer, c.SendBufferMax), OK
 	case option{SOLSocket, SORcvBuf}:
 		return or(c.RecvBuffer, c.RecvBufferMax), OK
+	case option{SOLSocket, SOType}:
+		return SockStream, OK
+	case option{SOLSocket, SODomain}:
+		return f.family, OK
+	case option{SOLSocket, SOAcceptConn}:
+		return number(f.state == listening), OK
+	case option{SOLSocket, SORcvLowat}:
+		return or(f.rcvLowat, 1), OK
+	case option{SOLTCP, TCPDeferAccept}:
+		return secondsOf(c.DeferAccept), OK
+	case option{SOLTCP, TCPNotsentLowat}:
+		return c.TCP.NotSentLowat, OK
+	case option{SOLTCP, TCPLinger2}:
+		return int(or(c.TCP.FinTimeout, time.Minute) / time.Second), OK
+	case option{SOLTCP, TCPRTOMaxMs}:
+		return int(or(c.TCP.RTOMax, 2*time.Minute) / time.Millisecond), OK
 	case option{SOLSocket, SOProtocol}:
 		if f.mptcp {
 			return IPProtoMPTCP, OK
@@ -165,6 +306,30 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 		return number(f.mptcp && !f.fellBack()), OK
 	}
 	return segments(&c.TCP, level, name)
+}
+
+// retransmissions returns after how many repetitions of a SYN/ACK so many seconds are
+// over (secs_to_retrans).
+func retransmissions(seconds int) int {
+	if seconds <= 0 {
+		return 0
+	}
+	n := 1
+	for timeout, period := 1, 1; seconds > period && n < 255; n++ {
+		timeout = min(2*timeout, 120)
+		period += timeout
+	}
+	return n
+}
+
+// secondsOf is its inverse (retrans_to_secs).
+func secondsOf(retransmissions int) int {
+	period, timeout := 0, 1
+	for range retransmissions {
+		period += timeout
+		timeout = min(2*timeout, 120)
+	}
+	return period
 }
 
 // What TCP_MAXSEG takes (TCP_MIN_MSS, MAX_TCP_WINDOW).

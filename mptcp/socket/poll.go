@@ -18,6 +18,17 @@ func (l *Layer) Poll(fd, events int) int {
 
 // mask is everything that is true of the socket.
 func (f *file) mask() int {
+	m := f.truths()
+	if m&PollIn != 0 {
+		m |= PollRdNorm
+	}
+	if m&PollOut != 0 {
+		m |= PollWrNorm
+	}
+	return m
+}
+
+func (f *file) truths() int {
 	m := 0
 	if f.state == listening {
 		if f.ln.Acceptable() {
@@ -37,14 +48,14 @@ func (f *file) mask() int {
 		m |= PollIn | PollRdHup
 	}
 	if f.state != connecting {
-		if f.conn != nil && len(f.conn.Peek()) > 0 {
+		if f.conn != nil && f.conn.Readable() >= max(f.rcvLowat, 1) {
 			m |= PollIn
 		}
 		if closed || f.shutWR || f.conn.Writable() {
 			m |= PollOut
 		}
 	}
-	if f.err != OK {
+	if f.err != OK || len(f.reports.queue) > 0 {
 		m |= PollErr
 	}
 	return m
@@ -57,7 +68,24 @@ type watch struct {
 	f      *file
 	fd     int
 	events int
-	last   int // what was told, for edge triggering
+	last   int  // what was told, for edge triggering
+	told   news // as last
+	off    bool // EPOLLONESHOT has told
+}
+
+// news counts what wakes a watch again although it is still true.
+type news struct {
+	arrived uint64 // bytes
+	ended   bool
+	reports int
+}
+
+func (f *file) news() news {
+	n := news{reports: f.reports.added}
+	if f.conn != nil {
+		n.arrived, n.ended = f.conn.Arrived(), f.conn.Ended()
+	}
+	return n
 }
 
 // EpollEvent is what epoll_wait returns.
@@ -68,7 +96,13 @@ const (
 	EpollCtlAdd = 1
 	EpollCtlDel = 2
 	EpollCtlMod = 3
-	EpollET     = 1 << 31
+
+	EpollET        = 1 << 31
+	EpollOneshot   = 1 << 30
+	EpollWakeup    = 1 << 29
+	EpollExclusive = 1 << 28
+
+	epollPrivate = EpollET | EpollOneshot | EpollWakeup | EpollExclusive
 )
 
 // EpollCreate makes an instance of epoll.
@@ -126,11 +160,16 @@ func (l *Layer) EpollWait(ep, max int) ([]EpollEvent, Errno) {
 			continue
 		}
 		w.f.observe()
-		now := w.f.mask() & (w.events&^EpollET | PollErr | PollHup)
-		fresh := w.events&EpollET == 0 || now&^w.last != 0
+		if w.off {
+			continue
+		}
+		now, came := w.f.mask()&(w.events&^epollPrivate|PollErr|PollHup), w.f.news()
+		// An edge is something new, or more of the same (EPOLLIN, EPOLLERR).
+		fresh := w.events&EpollET == 0 || now&^w.last != 0 ||
+			now&PollIn != 0 && (came.arrived != w.told.arrived || came.ended != w.told.ended) || now&PollErr != 0 && came.reports != w.told.reports
 		if now != 0 && fresh && len(out) < max {
 			out = append(out, EpollEvent{now, w.fd})
-			w.last = now
+			w.last, w.told, w.off = now, came, w.events&EpollOneshot != 0
 		} else {
 			w.last &= now
 		}

@@ -67,6 +67,7 @@ type Config struct {
 	TimeWait          time.Duration // 0 is 60 s (Linux)
 	FinTimeout        time.Duration // 0 is 60 s (tcp_fin_timeout), for orphans in FIN-WAIT-2
 	MaxSeg            int           // TCP_MAXSEG: bounds the MSS we announce and that of the peer; 0: no bound
+	NotSentLowat      int           // TCP_NOTSENT_LOWAT; 0: no bound
 	TTL               uint8         // 0 is 64
 	TOS               uint8
 	Mark              uint32 // SO_MARK: for show, nothing filters by it

@@ -9,12 +9,14 @@ func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 	c.cfg = &own
 	c.cfg.NoDelay, c.cfg.Cork = cfg.NoDelay, cfg.Cork
 	c.cfg.UserTimeout = cfg.UserTimeout
+	c.cfg.NotSentLowat = cfg.NotSentLowat
 	c.cfg.TOS = cfg.TOS
 	c.cfg.Mark = cfg.Mark
 	if cfg.TTL != 0 {
 		c.cfg.TTL = cfg.TTL
 	}
 	d := cfg.withDefaults()
+	c.cfg.RTOMax = d.RTOMax
 	c.cfg.KeepaliveInterval, c.cfg.KeepaliveProbes = d.KeepaliveInterval, d.KeepaliveProbes
 	if d.KeepaliveIdle != c.cfg.KeepaliveIdle {
 		c.cfg.KeepaliveIdle = d.KeepaliveIdle

@@ -123,6 +123,30 @@ func (c *Conn) tailBuffer(goal int) *buffer {
 	return &q.bufs[len(q.bufs)-1]
 }
 
+// BufferRoom returns how many bytes the last buffer of a plain stream takes or, if it
+// is full, a new one: none if low bytes or more wait to be sent.
+func (c *Conn) BufferRoom(low int) int {
+	q, goal := &c.wq, c.sizeGoal()
+	if n := len(q.bufs); n-q.head > q.chunks && !q.bufs[n-1].eor {
+		if room := goal - q.bufs[n-1].end.Sub(c.startOf(n-1)); room > 0 {
+			return room
+		}
+	}
+	if c.NotSent() < low {
+		return goal
+	}
+	return 0
+}
+
+// NotSent returns how many bytes of a plain stream wait to be sent.
+func (c *Conn) NotSent() int {
+	q := &c.wq
+	if q.head == len(q.bufs) {
+		return 0
+	}
+	return q.end.Sub(c.planned())
+}
+
 // startOf returns where buffer i of the slice begins.
 func (c *Conn) startOf(i int) wire.Seq {
 	if i == c.wq.head {
