@@ -103,6 +103,12 @@ type Family interface {
 	Drop(c Controller)
 }
 
+// Known reports whether Lookup finds the name.
+func Known(name string) bool {
+	_, ok := Lookup(name)
+	return ok
+}
+
 // Lookup returns a new family by the name under which Linux and our scenarios
 // know it ("reno", "cubic", "lia", ...); false: no such controller.
 func Lookup(name string) (Family, bool) {

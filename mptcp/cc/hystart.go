@@ -11,7 +11,6 @@ const (
 	hystartSamples    = 8 // N_RTT_SAMPLE
 	hystartCSSDivisor = 4 // CSS_GROWTH_DIVISOR
 	hystartCSSRounds  = 5
-	hystartLimit      = 8 // L, without pacing
 )
 
 // hystart is HyStart++ (RFC 9406): it leaves the initial slow start when the
@@ -43,7 +42,7 @@ func (h *hystart) slowStart(f *Flow, s *Sample) int {
 	if h.over {
 		return s.Acked
 	}
-	n := min(s.Acked, hystartLimit)
+	n := s.Acked
 	if h.css {
 		n += h.rest
 		h.rest = n % hystartCSSDivisor

@@ -120,6 +120,11 @@ func (c *Conn) ackInRange(now clock.Instant, ack wire.Seq) bool {
 func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
 	hadData := c.board.packets > 0
 	a.wndMoved = c.updateWindow(s, seq, ack)
+	if a.wndMoved && c.streams() {
+		if n, _, _ := c.upper.Unsent(); n > 0 {
+			c.restartAfterIdle(now) // the window kept data back (tcp_ack_update_window)
+		}
+	}
 	// "an MPTCP implementation receiving a duplicate ACK that contains an MPTCP
 	// option MUST NOT treat it as a signal of congestion"
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3). Every ACK of a working
