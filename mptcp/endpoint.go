@@ -120,7 +120,7 @@ func (s *Stack) CreateSubflow(now clock.Instant, token uint32, local pm.Endpoint
 			return err
 		}
 		if err = s.runPM(now); err != nil {
-			u.Forget(token, netip.AddrPortFrom(local.Addr.Unmap(), local.Port))
+			u.Forget(token, local.Addr.Unmap())
 		}
 		return err
 	})

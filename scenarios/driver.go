@@ -2,12 +2,14 @@ package scenarios
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"mptcplab/impairments"
 	"mptcplab/mptcp"
 	"mptcplab/mptcp/clock"
 	"mptcplab/mptcp/pm"
+	"mptcplab/scenarios/spec"
 )
 
 // driver is a fabric as the runner sees it: virtual time or namespaces. Except
@@ -29,6 +31,11 @@ type driver interface {
 	deleteEndpoint(host string, e pm.Endpoint) error // by ID, or by address
 	changeEndpoint(host string, e pm.Endpoint) error
 	flushEndpoints(host string) error
+	removeID0(host string, a netip.Addr) error
+	// command is one of the userspace path manager's, all of whose ends are known.
+	command(host string, token uint32, c spec.Command) error
+	openListener(host string, at netip.AddrPort) error
+	closeListener(host string, at netip.AddrPort) error
 	setLimits(host string, l pm.Limits) error
 	// setRules and setEnabled are of a middlebox on all its links; setRules also of
 	// the filter of a host.

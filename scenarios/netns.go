@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -139,7 +140,10 @@ type realHost struct {
 	monitor *host.Monitor
 	pump    *kernel.Pump
 	cc      string
-	ready   bool // all hosts run: clients may begin; belongs to the host's turns
+
+	listeners map[netip.AddrPort]func() error // of the kernel's, that the timeline opened: how each is closed
+
+	ready bool // all hosts run: clients may begin; belongs to the host's turns
 }
 
 func (h *realHost) do(f func(now clock.Instant)) {
@@ -432,6 +436,58 @@ func (d *netnsDriver) flushEndpoints(name string) error {
 		func() error { return d.lab.FlushEndpoints(name) })
 }
 
+func (d *netnsDriver) removeID0(name string, a netip.Addr) error {
+	return d.onHost(name, func(h *stackHost, now clock.Instant) error { h.node.Stack.RemoveID0(now, a); return nil },
+		func() error { return d.lab.RemoveID0(name, a) })
+}
+
+func (d *netnsDriver) command(name string, token uint32, c spec.Command) error {
+	return d.onHost(name, func(h *stackHost, now clock.Instant) error { return h.command(now, token, c) },
+		func() error {
+			local := netip.AddrPortFrom(c.Local.Addr, c.Local.Port)
+			switch c.Kind {
+			case "announce":
+				return d.lab.Announce(name, token, c.Local)
+			case "remove":
+				return d.lab.Remove(name, token, c.Local.ID)
+			case "subflow_create":
+				return d.lab.CreateSubflow(name, token, c.Local, c.Remote)
+			case "subflow_destroy":
+				return d.lab.DestroySubflow(name, token, local, c.Remote)
+			}
+			return d.lab.SetFlags(name, token, local, c.Remote, c.Local.Flags)
+		})
+}
+
+func (d *netnsDriver) openListener(name string, at netip.AddrPort) error {
+	return d.onHost(name, func(h *stackHost, now clock.Instant) error { return h.openListener(now, at) },
+		func() error {
+			h := d.hosts[name]
+			stop, err := d.lab.Listen(name, at)
+			if err != nil {
+				return err
+			}
+			if h.listeners == nil {
+				h.listeners = map[netip.AddrPort]func() error{}
+			}
+			h.listeners[at] = stop
+			return nil
+		})
+}
+
+func (d *netnsDriver) closeListener(name string, at netip.AddrPort) error {
+	return d.onHost(name, func(h *stackHost, now clock.Instant) error { return h.closeListener(now, at) },
+		func() error {
+			h := d.hosts[name]
+			stop := h.listeners[at]
+			if stop == nil {
+				return noListener(at)
+			}
+			delete(h.listeners, at)
+			return stop()
+		})
+}
+
 func (d *netnsDriver) setLimits(name string, l pm.Limits) error {
 	return d.onHost(name, func(h *stackHost, _ clock.Instant) error { return h.node.Stack.SetLimits(l) },
 		func() error { return d.lab.SetLimits(name, l) })
@@ -493,6 +549,11 @@ func (d *netnsDriver) close() error {
 	var errs []error
 	for _, f := range slices.Backward(d.closer) {
 		errs = append(errs, f())
+	}
+	for _, h := range d.hosts {
+		for _, stop := range h.listeners {
+			errs = append(errs, stop())
+		}
 	}
 	d.closer = nil
 	return errors.Join(errs...)

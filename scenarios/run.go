@@ -173,6 +173,7 @@ func (r *runner) one(ctx context.Context, i int) {
 	}
 	x.d = d
 	err = x.carryOut(ctx, func(x *experiment) { r.o.Progress(r.status(x, i)) })
+	x.freeze()
 	r.runs[i] = x.assemble()
 	r.sampled[i] = x.sampled
 	status = r.status(x, i)

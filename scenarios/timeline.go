@@ -143,11 +143,17 @@ func (x *experiment) applyHost(e *spec.Event) error {
 	if e.FlushEndpoints {
 		errs = append(errs, x.d.flushEndpoints(e.Host))
 	}
+	if e.RemoveID0.IsValid() {
+		errs = append(errs, x.d.removeID0(e.Host, e.RemoveID0))
+	}
 	if e.SetLimits != nil {
 		errs = append(errs, x.d.setLimits(e.Host, *e.SetLimits))
 	}
 	if e.Filter != nil {
 		errs = append(errs, x.d.setRules(e.Host, *e.Filter))
+	}
+	for i := range e.Commands {
+		errs = append(errs, x.command(e.Host, &e.Commands[i]))
 	}
 	return errors.Join(errs...)
 }
@@ -259,8 +265,16 @@ func describe(e *spec.Event) string {
 		return fmt.Sprintf("%s deletes endpoint %s", e.Host, endpointName(e.DeleteEndpoint.Addr.IsValid(), e.DeleteEndpoint.Addr.String(), e.DeleteEndpoint.ID))
 	case e.ChangeEndpoint != nil:
 		return fmt.Sprintf("%s changes endpoint %s", e.Host, endpointName(e.ChangeEndpoint.Addr.IsValid(), e.ChangeEndpoint.Addr.String(), e.ChangeEndpoint.ID))
+	case e.RemoveID0.IsValid():
+		return fmt.Sprintf("%s deletes id 0, %s", e.Host, e.RemoveID0)
 	case e.FlushEndpoints:
 		return e.Host + " flushes its endpoints"
+	case len(e.Commands) > 0:
+		var all []string
+		for i := range e.Commands {
+			all = append(all, describeCommand(e.Host, &e.Commands[i]))
+		}
+		return strings.Join(all, ", ")
 	case e.Filter != nil:
 		return fmt.Sprintf("%s filters by %d rules", e.Host, len(*e.Filter))
 	case e.Middlebox != "" && e.Rules != nil:

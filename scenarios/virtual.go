@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"mptcplab/impairments"
@@ -30,6 +31,8 @@ type stackHost struct {
 	node  *workloads.Node
 	links []mptcp.Link // as the stack knows them now
 	cc    string
+
+	listeners map[netip.AddrPort]*mptcp.Listener // that the timeline opened
 }
 
 func newVirtualDriver(x *experiment) (*virtualDriver, error) {
@@ -235,6 +238,25 @@ func (d *virtualDriver) flushEndpoints(host string) error {
 		h.node.Stack.FlushEndpoints(now)
 		return nil
 	})
+}
+
+func (d *virtualDriver) removeID0(host string, a netip.Addr) error {
+	return d.onStack(host, func(h *stackHost, now clock.Instant) error {
+		h.node.Stack.RemoveID0(now, a)
+		return nil
+	})
+}
+
+func (d *virtualDriver) command(host string, token uint32, c spec.Command) error {
+	return d.onStack(host, func(h *stackHost, now clock.Instant) error { return h.command(now, token, c) })
+}
+
+func (d *virtualDriver) openListener(host string, at netip.AddrPort) error {
+	return d.onStack(host, func(h *stackHost, now clock.Instant) error { return h.openListener(now, at) })
+}
+
+func (d *virtualDriver) closeListener(host string, at netip.AddrPort) error {
+	return d.onStack(host, func(h *stackHost, now clock.Instant) error { return h.closeListener(now, at) })
 }
 
 func (d *virtualDriver) setLimits(host string, l pm.Limits) error {

@@ -40,6 +40,21 @@ func NewMeter() *Meter {
 	}
 }
 
+// Clone returns what the meter says now: the host may go on.
+func (m *Meter) Clone() *Meter {
+	c := *m
+	c.sent, c.received = clone(m.sent), clone(m.received)
+	return &c
+}
+
+func clone(h hash.Hash) hash.Hash {
+	c, err := h.(hash.Cloner).Clone()
+	if err != nil {
+		panic("BUG: " + err.Error()) // SHA-256 can
+	}
+	return c
+}
+
 func (m *Meter) wrote(p []byte) {
 	m.Written += uint64(len(p))
 	m.sent.Write(p)

@@ -73,11 +73,15 @@ func (u *Userspace) Handle(_ clock.Instant, e Event) {
 // Accept implements Manager.
 func (u *Userspace) Accept(token uint32) bool { return u.Attended && u.conns[token] != nil }
 
-// LocalID implements Manager: an address that no command gave gets an id.
+// LocalID implements Manager: an address that no command gave gets an id. The port does
+// not matter, as in Linux (mptcp_userspace_pm_get_local_id).
 func (u *Userspace) LocalID(token uint32, a netip.AddrPort) (uint8, error) {
 	c := u.conns[token]
 	if c == nil {
 		return 0, ESRCH
+	}
+	if i := c.lookup(a.Addr()); i >= 0 {
+		return c.addrs[i].ID, nil
 	}
 	e := Endpoint{Addr: a.Addr(), Port: a.Port()}
 	if e.Port == c.local.Port() {
@@ -89,16 +93,16 @@ func (u *Userspace) LocalID(token uint32, a netip.AddrPort) (uint8, error) {
 // Backup implements Manager.
 func (u *Userspace) Backup(token uint32, a netip.AddrPort) bool {
 	if c := u.conns[token]; c != nil {
-		if i := c.lookup(a); i >= 0 {
+		if i := c.lookup(a.Addr()); i >= 0 {
 			return c.addrs[i].Flags&Backup != 0
 		}
 	}
 	return false
 }
 
-func (c *userConn) lookup(a netip.AddrPort) int {
+func (c *userConn) lookup(a netip.Addr) int {
 	for i := range c.addrs {
-		if c.addrs[i].matches(a) {
+		if c.addrs[i].Addr == a {
 			return i
 		}
 	}
@@ -223,13 +227,9 @@ func (c *userConn) remoteID(a netip.Addr) uint8 {
 }
 
 // Forget takes back an address of a subflow that could not begin or is destroyed.
-func (u *Userspace) Forget(token uint32, a netip.AddrPort) {
+func (u *Userspace) Forget(token uint32, a netip.Addr) {
 	if c := u.conns[token]; c != nil {
 		if i := c.lookup(a); i >= 0 {
-			c.addrs = append(c.addrs[:i], c.addrs[i+1:]...)
-			return
-		}
-		if i := c.lookup(netip.AddrPortFrom(a.Addr(), 0)); i >= 0 {
 			c.addrs = append(c.addrs[:i], c.addrs[i+1:]...)
 		}
 	}
@@ -244,7 +244,7 @@ func (u *Userspace) DestroySubflow(token uint32, local, remote netip.AddrPort) e
 	}
 	for i := range c.subflows {
 		if p := &c.subflows[i]; p.local == local && p.remote == remote {
-			u.Forget(token, local)
+			u.Forget(token, local.Addr())
 			u.do(Action{Kind: SubflowDestroy, Token: token, Path: p.id})
 			return nil
 		}
@@ -259,7 +259,7 @@ func (u *Userspace) SetFlags(token uint32, local, remote netip.AddrPort, flags E
 	if c == nil || !remote.IsValid() {
 		return EINVAL
 	}
-	if i := c.lookup(local); i >= 0 {
+	if i := c.lookup(local.Addr()); i >= 0 {
 		c.addrs[i].Flags = c.addrs[i].Flags&^Backup | flags&Backup
 	}
 	is := func(want, have netip.AddrPort) bool {

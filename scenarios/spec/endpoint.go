@@ -27,6 +27,8 @@ type endpointDraft struct {
 	at     Position
 	path   string
 	change bool             // in change_endpoint
+	remove bool             // in delete_endpoint
+	zero   bool             // id: 0, the initial address
 	clear  pm.EndpointFlags // flags to take away: nobackup
 }
 
@@ -65,14 +67,21 @@ func (e *endpointDraft) keys(m *decode.Map) {
 	decode.Get(m, "dev", decode.NameType, &e.Dev, "the link whose address it is: the IPv4 one, or the only one")
 	decode.Get(m, "address", decode.AddrType, &e.Addr, "the address itself")
 	decode.Get(m, "family", ipType, &e.family, "4 or 6, with dev")
-	decode.Get(m, "id", decode.IntType(1, 255), &id, "address id; default: the lowest free one")
+	lowest, doc := 1, "address id; default: the lowest free one"
+	if e.remove {
+		lowest, doc = 0, "address id; 0 is that of the initial address"
+	}
+	decode.Get(m, "id", decode.IntType(lowest, 255), &id, doc)
 	decode.Get(m, "port", decode.IntType(1, 65535), &port, "with signal: announced, and listened on for joins")
 	e.flagsKey(m)
 	e.ID, e.Port = uint8(id), uint16(port)
 	if m.Describing() {
 		return
 	}
-	if e.Dev == "" && !e.Addr.IsValid() && e.ID == 0 {
+	e.zero = m.Has("id") && id == 0
+	if e.zero && e.Dev == "" && !e.Addr.IsValid() {
+		m.Errorf("id 0 is the initial address of connections; which one say dev or address")
+	} else if e.Dev == "" && !e.Addr.IsValid() && e.ID == 0 {
 		m.Errorf("an endpoint is meant by dev, address or id")
 	}
 	if port != 0 && e.Flags&pm.Signal == 0 {

@@ -146,10 +146,12 @@ type Event struct {
 	Host           string
 	AddEndpoint    *pm.Endpoint
 	DeleteEndpoint *pm.Endpoint // by ID or address, resolved
+	RemoveID0      netip.Addr   // the initial address of connections that is deleted
 	ChangeEndpoint *pm.Endpoint // ID or address, and its new flags
 	FlushEndpoints bool
 	SetLimits      *pm.Limits
 	Filter         *[]impairments.Rule // the host's new packet filter
+	Commands       []Command
 
 	Middlebox string
 	Enabled   *bool

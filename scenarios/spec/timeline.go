@@ -22,6 +22,7 @@ type eventDraft struct {
 	state                 *bool
 	endpoints             [3]*endpointDraft // add, delete, change
 	limits                *limitsDraft
+	commands              []*commandDraft
 	when, check           string // expressions
 	exprAt                map[string]Position
 	parts                 int // events that it became
@@ -98,10 +99,10 @@ func (e *eventDraft) checkTime(m *decode.Map) {
 }
 
 func (e *eventDraft) hostKeys(m *decode.Map) {
-	docs := [3][2]string{{"add_endpoint", "a new endpoint"}, {"delete_endpoint", "meant by dev, address or id: REMOVE_ADDR"}, {"change_endpoint", "flags: [backup], [nobackup] ...: MP_PRIO"}}
+	docs := [3][2]string{{"add_endpoint", "a new endpoint"}, {"delete_endpoint", "meant by dev, address or id: REMOVE_ADDR; id: 0 with dev or address: the initial subflow of the connections from there"}, {"change_endpoint", "flags: [backup], [nobackup] ...: MP_PRIO"}}
 	for i, doc := range docs {
 		m.Object(doc[0], doc[1], func(m *decode.Map) {
-			e.endpoints[i] = &endpointDraft{change: i == 2}
+			e.endpoints[i] = &endpointDraft{remove: i == 1, change: i == 2}
 			e.endpoints[i].keys(m)
 		})
 	}
@@ -110,6 +111,7 @@ func (e *eventDraft) hostKeys(m *decode.Map) {
 		l := limitKeys(m)
 		e.limits = &l
 	})
+	e.commandKeys(m)
 	var filter []impairments.Rule
 	if topology.RulesKey(m, "filter", true, &filter, "the host's new packet filter; [] is none") {
 		e.Filter = &filter
@@ -136,7 +138,7 @@ func (e *eventDraft) checkSubject(m *decode.Map) {
 	own := map[string][]string{
 		"link":      {"uplink", "downlink", "ramp", "state"},
 		"iface":     {"state", "notice"},
-		"host":      {"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits", "filter"},
+		"host":      append([]string{"add_endpoint", "delete_endpoint", "change_endpoint", "flush_endpoints", "set_limits", "filter"}, CommandWords...),
 		"workload":  {"stop", "mptcp"},
 		"middlebox": {"enabled", "rules"},
 		"mark":      {},
@@ -218,7 +220,7 @@ func (d *document) resolveTimeline(t *topology.Topology, hosts []Host, work []Wo
 		}
 		names[e.Name] = true
 		e.checkScheduler(hosts, work, r)
-		parts := d.resolveEvent(e, t, work, now, state, r)
+		parts := d.resolveEvent(e, t, hosts, work, now, state, r)
 		for k := range parts {
 			if k > 0 {
 				parts[k].Name, parts[k].Part = "", e.Name
@@ -287,7 +289,7 @@ func (e *eventDraft) condition(key, text string, names *expect.Names, r *decode.
 
 // resolveEvent works out what an event leads to: one event for each member of a
 // group.
-func (d *document) resolveEvent(e *eventDraft, t *topology.Topology, work []Workload, now map[string]*[2]topology.Behaviour, state map[string]*pathManager, r *decode.Report) (list []Event) {
+func (d *document) resolveEvent(e *eventDraft, t *topology.Topology, stacks []Host, work []Workload, now map[string]*[2]topology.Behaviour, state map[string]*pathManager, r *decode.Report) (list []Event) {
 	switch {
 	case e.Link != "":
 		links := t.LinkMembers(e.Link)
@@ -322,6 +324,7 @@ func (d *document) resolveEvent(e *eventDraft, t *topology.Topology, work []Work
 			one := *e
 			one.Host = n.Name
 			resolveHostEvent(&one, n, state[n.Name], r)
+			one.Commands = e.resolveCommands(n, t, stacks, work, r)
 			list = append(list, one.Event)
 		}
 	case e.Workload != "":
@@ -450,7 +453,9 @@ func resolveHostEvent(e *eventDraft, n *topology.Node, state *pathManager, r *de
 			e.ChangeEndpoint = &changed
 		}
 	}
-	if x := e.endpoints[1]; x != nil {
+	if x := e.endpoints[1]; x != nil && x.zero {
+		e.RemoveID0, _ = x.address(n, r)
+	} else if x != nil {
 		if k := find(x, n, list, r); k >= 0 {
 			gone := list[k]
 			e.DeleteEndpoint, list = &gone, slices.Delete(slices.Clone(list), k, k+1)

@@ -64,3 +64,31 @@ func (l *Lab) DestroySubflow(node string, token uint32, local, remote netip.Addr
 func (l *Lab) SetFlags(node string, token uint32, local, remote netip.AddrPort, flags pm.EndpointFlags) error {
 	return l.pmCommand(node, pmSetFlags, token, endpointAttr(pm.Endpoint{Addr: local.Addr(), Port: local.Port(), Flags: flags}, 0), remoteAttr(remote))
 }
+
+// Listen opens an MPTCP socket that listens and whose connections nobody accepts
+// ("pm_nl_ctl listen"), until close.
+func (l *Lab) Listen(node string, at netip.AddrPort) (close func() error, err error) {
+	fd := -1
+	err = l.onKernel(node, func(*Node) (err error) {
+		family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
+		if at.Addr().Is4() {
+			family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+		}
+		if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP); err != nil {
+			return err
+		}
+		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+			if err = unix.Bind(fd, sa); err == nil {
+				err = unix.Listen(fd, 30)
+			}
+		}
+		if err != nil {
+			unix.Close(fd)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("netns: %s: listener at %s: %w", node, at, err)
+	}
+	return func() error { return unix.Close(fd) }, nil
+}

@@ -164,6 +164,17 @@ func (l *Lab) DelEndpoint(node string, e pm.Endpoint) error {
 	})
 }
 
+// RemoveID0 does "ip mptcp endpoint delete id 0 ADDRESS": connections that began at
+// the address close their initial subflow.
+func (l *Lab) RemoveID0(node string, a netip.Addr) error {
+	return l.onKernel(node, func(*Node) error {
+		if _, err := pmRequest(pmDelAddr, unix.NLM_F_ACK, endpointAttr(pm.Endpoint{Addr: a}, 0)); err != nil {
+			return fmt.Errorf("netns: %s: delete id 0 %s: %w", node, a, err)
+		}
+		return nil
+	})
+}
+
 // FlushEndpoints does "ip mptcp endpoint flush".
 func (l *Lab) FlushEndpoints(node string) error {
 	return l.onKernel(node, func(*Node) error {
