@@ -49,7 +49,7 @@ type Conn struct {
 	nextDraw               uint32
 	established            bool // the first handshake is done
 	confirmed              bool // fully established: a DSS has come (RFC 8684, 3.1)
-	multi                  bool // a second subflow was ever under way
+	multi                  bool // a second subflow was ever there, or the first carried more or less than the stream
 	fallbackReason         string
 	signals                signals
 	send                   sendWindow

@@ -88,6 +88,10 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 		if sf.tcp == nil || sf.over {
 			continue
 		}
+		if sf.join { // its handshake was under way
+			sf.abort(wire.RstMPTCP, "fallback")
+			continue
+		}
 		if (r == reasonNoDataACK || r == reasonNoDSS) && sf.tx.una > 1+sf.tx.synData {
 			// Data was acknowledged without Data ACK: "The sender will send one final Data
 			// Sequence Mapping, with the Data-Level Length value of 0 indicating an infinite
@@ -117,13 +121,24 @@ func (c *Conn) fall(now clock.Instant, r reason) {
 	c.again = true
 }
 
-// mayFall reports whether the connection can still become a byte stream: it has
-// never had a second subflow.
+// mayFall reports whether the connection can still become a byte stream: it has never had
+// a second subflow, and no byte of it was sent or received twice or dropped, so that the
+// subflow's bytes are the stream's (allow_infinite_fallback in Linux).
 func (c *Conn) mayFall() bool { return !c.multi && !c.streaming() }
 
+// fallOrReset makes the connection a byte stream, or resets the subflow if it cannot
+// become one.
+func (sf *subflow) fallOrReset(now clock.Instant, r reason) error {
+	if !sf.conn.mayFall() {
+		return sf.resetError(wire.RstMiddlebox, r.String())
+	}
+	sf.conn.fall(now, r)
+	return nil
+}
+
 // contiguous reports whether the stream can go on with the byte that the subflow
-// expects, whatever its mapping: there never was a second subflow, and what is
-// mapped further on says the same.
+// expects, whatever its mapping: the connection may fall back, and what is mapped further
+// on says the same.
 func (sf *subflow) contiguous() bool {
 	c, r := sf.conn, &sf.rx
 	if !c.mayFall() || c.recv.ooo.Len() > 0 || r.failed {
@@ -145,7 +160,7 @@ func (sf *subflow) contiguous() bool {
 // capable. [...] In the case of such an ACK being received on the first subflow
 // [...] the implementation MUST drop out of MPTCP mode and fall back to regular
 // TCP." (https://www.rfc-editor.org/rfc/rfc8684#section-3.7).
-func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
+func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) error {
 	c := sf.conn
 	o := &s.Options
 	switch {
@@ -156,8 +171,9 @@ func (sf *subflow) checkFirst(now clock.Instant, s *wire.Segment) {
 	case s.Len() == 0 && sf.tx.una <= 1+sf.tx.synData:
 		// Neither data nor an acknowledgment of data: it proves nothing.
 	default:
-		c.fall(now, reasonNoDSS)
+		return sf.fallOrReset(now, reasonNoDSS)
 	}
+	return nil
 }
 
 // handleFail acts on MP_FAIL: the peer found a checksum wrong.
@@ -213,6 +229,17 @@ func (sf *subflow) checksumFailed(now clock.Instant, off uint64) {
 	c.stack.counters.MPTcpExtDssReset++
 	sf.failOnReset = true
 	sf.abort(wire.RstMiddlebox, "checksum")
+}
+
+// falling reports whether MP_FAIL went out and no infinite mapping has come yet. The peer
+// may be a byte stream already: it would take what is sent again for new bytes.
+func (c *Conn) falling() bool {
+	for _, sf := range c.subflows {
+		if sf.rx.failed && !sf.over {
+			return true
+		}
+	}
+	return false
 }
 
 // maxFail is how often MP_FAIL is repeated: it rides on an ACK, which TCP does not

@@ -156,7 +156,7 @@ func (sf *subflow) handleSYNACK(now clock.Instant, s *wire.Segment) error {
 	c.checksum = c.cfg.ChecksumEnabled || o.Flags&wire.CapChecksum != 0
 	c.denyJoin = o.Flags&wire.CapNoJoin != 0
 	c.learnKey(now, o.SenderKey)
-	c.send.edge = uint64(sf.window(s)) // relative to IDSN + 1, as if DATA_ACKed
+	c.send.open(uint64(sf.window(s))) // relative to IDSN + 1, as if DATA_ACKed
 	return nil
 }
 
@@ -191,7 +191,7 @@ func (sf *subflow) handleThirdACK(now clock.Instant, s *wire.Segment) {
 	}
 	c.stack.counters.MPTcpExtMPCapableACKRX++
 	c.learnKey(now, o.SenderKey)
-	c.send.edge = max(c.send.edge, uint64(sf.window(s))) // relative to IDSN + 1, as if DATA_ACKed
+	c.send.open(uint64(sf.window(s))) // relative to IDSN + 1, as if DATA_ACKed
 	c.confirm(now)
 }
 

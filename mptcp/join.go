@@ -184,6 +184,7 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 	sf.remoteID = o.AddrID
 	sf.peerBackup = o.Backup
 	sf.stage = preEstablished
+	c.multi = true
 	sf.joinAt = now.Add(sf.ackTimeout())
 	return nil
 }

@@ -108,6 +108,43 @@ func TestAcknowledgedWithoutDSS(t *testing.T) {
 	}
 }
 
+// Once there was a second subflow nobody can fall back: then the first one is closed. What
+// would be sent again on it for want of a DATA_ACK a peer that has become a byte stream
+// would take for new.
+func TestAcknowledgedWithoutDSSAfterJoin(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	p.joined(c, key, 3).put(wire.RST|wire.ACK, wire.Options{}, "")
+	p.flush()
+	for n := 3; n <= 6; n += 3 {
+		c.Write([]byte("abc"), false)
+		p.flush()
+		x.ack = c.subflows[0].tcp.ISS().Add(1 + n)
+		o := dataAck(key, n)
+		if n == 6 {
+			o = wire.Options{}
+		}
+		x.put(wire.ACK, o, "")
+	}
+	s := p.next()
+	if s.Flags&wire.RST == 0 || s.Options.Has&wire.HasMPTCPRst == 0 || s.Options.MPTCPRst.Reason != wire.RstMiddlebox || c.Info(p.now).Fallback {
+		t.Errorf("%s, %+v", s.String(), c.Info(p.now))
+	}
+}
+
+// Bytes that were dropped for lying outside the window leave a hole that only mappings
+// can tell of: no fallback any more.
+func TestNoFallbackOverDroppedBytes(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	x.put(wire.ACK, mapped(key, 0, 0, 0, 3), "abc")
+	x.put(wire.ACK, mapped(key, 0, 1<<30, 3, 3), "xyz")
+	x.put(wire.ACK, wire.Options{}, "def")
+	if got := p.read(c); got != "abc" || c.Info(p.now).Fallback {
+		t.Errorf("read %q, %+v", got, c.Info(p.now))
+	}
+}
+
 // Linux answers MP_FAIL with plain TCP from where it stands. What was discarded is
 // missing then: its ACKs without DSS are no reason to go on behind the hole.
 func TestNoFallbackOverDiscardedBytes(t *testing.T) {

@@ -237,8 +237,8 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		}
 	}
 	if !sf.join && !c.confirmed {
-		if sf.checkFirst(now, s); c.streaming() {
-			return nil
+		if err := sf.checkFirst(now, s); err != nil || c.streaming() {
+			return err
 		}
 	}
 	if !sf.proven && sf.stage == open {
@@ -247,23 +247,23 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		}
 	}
 	if sf.unheard(s) {
-		c.fall(now, reasonNoDataACK)
-		return nil
+		return sf.fallOrReset(now, reasonNoDataACK)
 	}
 	return sf.handleSignals(now, s)
 }
 
-// unheard reports whether the only subflow acknowledges data without MPTCP in
+// unheard reports whether the first subflow acknowledges data without MPTCP in
 // mid-life: a receiver that got data without mapping has fallen back, or a middlebox
 // acknowledges for it. Data that only goes one way would wait for its DATA_ACK for
-// ever.
+// ever, and what is sent again for want of it a receiver that has fallen back takes for
+// the stream's next bytes: if we cannot fall back, too, the subflow is closed.
 //
 // "Performance Enhancing Proxies (PEPs) might proactively ACK data to increase
 // performance. [...] MPTCP will, therefore, fall back to single-path TCP or close the
 // problematic subflow" (https://www.rfc-editor.org/rfc/rfc8684#section-6).
 func (sf *subflow) unheard(s *wire.Segment) bool {
 	state := sf.tcp.State()
-	return !sf.join && sf.stage == open && sf.conn.mayFall() && s.Options.Has&wire.HasMPTCP == 0 &&
+	return !sf.join && sf.stage == open && s.Options.Has&wire.HasMPTCP == 0 &&
 		(state == tcp.StateEstablished || state == tcp.StateCloseWait) && sf.tx.acked > sf.conn.send.una &&
 		!sf.rx.failed // else bytes are missing, and only an infinite mapping says where the stream goes on
 }

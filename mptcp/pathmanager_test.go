@@ -175,7 +175,7 @@ func TestJoinSelftests(t *testing.T) {
 				t.Errorf("client has %d subflows, server %d", got, want)
 			}
 			c, s := newApp(d.client, 1<<20, 1, 2), newApp(d.server, 1<<20, 2, 1)
-			c.tolerant = true // of the greeting
+			c.garbled = true // of the greeting
 			d.onStep = func() { c.poll(d.world); s.poll(d.world) }
 			d.onStep()
 			d.mutated()

@@ -141,10 +141,21 @@ func (sf *subflow) take(now clock.Instant, p []byte) int {
 			}
 		}
 		c.receive(now, m.off+(r.nxt-m.ssn), p[taken:taken+n])
-		r.nxt += uint64(n)
+		sf.passed(&m, r.nxt+uint64(n))
 		taken += n
 	}
 	return taken
+}
+
+// passed notes that the bytes of m before nxt were handed over. If what follows them is
+// not what the stream waits for, bytes were dropped for lying outside the window, or they
+// came twice: nothing but mappings says any more where the subflow is in the stream.
+func (sf *subflow) passed(m *rcvMap, nxt uint64) {
+	c := sf.conn
+	sf.rx.nxt = nxt
+	if m.off+(nxt-m.ssn) != c.recv.nxt {
+		c.multi = true
+	}
 }
 
 // complete hands over a mapping with checksum that lies in two pieces of the
@@ -166,7 +177,7 @@ func (sf *subflow) complete(now clock.Instant) bool {
 	}
 	c.receive(now, m.off, first)
 	c.receive(now, m.off+uint64(len(first)), second)
-	r.nxt = m.end()
+	sf.passed(&m, m.end())
 	return true
 }
 

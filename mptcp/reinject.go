@@ -183,7 +183,11 @@ func (c *Conn) retransmit(now clock.Instant) {
 	}
 	c.rtxTries++
 	if c.shut() {
-		c.probeWindow()
+		if w := &c.send; c.windowLeft() > 0 {
+			w.crumb, c.again = true, true
+		} else {
+			c.probeWindow()
+		}
 	} else if c.send.una == c.send.end {
 		c.ackAll() // with the DATA_FIN
 	} else if hi := c.orphaned(); hi > c.send.una {

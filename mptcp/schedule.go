@@ -159,9 +159,9 @@ func (c *Conn) windowLeft() int {
 }
 
 // sendable returns how many new bytes may go out now: what the peer's window has room
-// for, but no crumb of it while a DATA_ACK is to come. That is silly window avoidance
-// (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1) where the window is the
-// connection's. It matters for more than efficiency: Linux charges a receive buffer with
+// for, but no crumb of it before the connection's timer has expired. That is silly window
+// avoidance (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1, with Fs = 1/2) where
+// the window is the connection's. It matters for more than efficiency: Linux charges a receive buffer with
 // memory, some 2,304 bytes for a segment however short, and offers a window that full
 // segments just fill. With crumbs among what waits behind a hole it is over its limit,
 // takes nothing more from the subflows, not even the hole's bytes, and stands still for
@@ -169,10 +169,10 @@ func (c *Conn) windowLeft() int {
 func (c *Conn) sendable() int {
 	w := &c.send
 	n := c.windowLeft()
-	if n < min(c.mss(), int(w.end-w.nxt)) && w.una < w.nxt {
-		return 0
+	if n >= min(c.mss(), int(w.end-w.nxt)) || n >= max(w.largest/2, 1) || w.crumb {
+		return n
 	}
-	return n
+	return 0
 }
 
 // sendOn maps n bytes at off to the subflow's next sequence numbers and sends them.
@@ -196,6 +196,7 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 			w.nxt = end
 			c.stats.sent += uint64(n)
 		}
+		w.crumb = false
 	case copiedBytes:
 		sf.tx.copyNext = max(sf.tx.copyNext, end)
 	case againBytes:
@@ -241,6 +242,9 @@ func (c *Conn) look(now clock.Instant) {
 	v.ReinjectLen, v.ReinjectSent, v.HeadCarriers = c.reinject.len(), 0, 0
 	v.SndUna, v.SndNxt, v.Reinjected = w.una, w.nxt, c.stats.reinjected
 	head, reinjecting := c.reinject.head()
+	if c.falling() {
+		reinjecting, v.ReinjectLen = false, 0
+	}
 	for _, sf := range c.subflows {
 		if !sf.usable() || !sf.linked || len(p.flows) == sched.MaxPaths {
 			continue

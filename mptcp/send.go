@@ -20,6 +20,8 @@ type sendWindow struct {
 	una, nxt, end uint64
 	sentTo        uint64 // end of what any subflow was given to send; nxt is beyond if bytes are bound ahead
 	edge          uint64 // right edge of the peer's window
+	largest       int    // of the peer's windows so far
+	crumb         bool   // the next segment may be short: silly window avoidance has waited long enough
 	limit, max    int    // of bytes not acknowledged; limit grows to max
 	pushAt        uint64 // end of the last write without MSG_MORE
 	more          bool
@@ -38,6 +40,16 @@ func (w *sendWindow) init(cfg *Config) {
 		w.limit, w.max = min(initialSendBuffer, cfg.SendBufferMax), cfg.SendBufferMax
 	}
 	w.ring = window.NewRing(0, w.max)
+}
+
+// open moves the right edge of the peer's window to edge; false: it is not further.
+func (w *sendWindow) open(edge uint64) bool {
+	if edge <= w.edge {
+		return false
+	}
+	w.edge = edge
+	w.largest = max(w.largest, int(edge-min(w.una, edge)))
+	return true
 }
 
 // free returns how many bytes Write would take.

@@ -89,10 +89,7 @@ func (c *Conn) newSubflow(local, remote netip.AddrPort) *subflow {
 	c.nextPath++
 	sf.tx.init()
 	sf.rx.init()
-	if len(c.subflows) > 0 || sf.id > 0 {
-		sf.join = true
-		c.multi = true
-	}
+	sf.join = len(c.subflows) > 0 || sf.id > 0
 	sf.findLink()
 	c.subflows = append(c.subflows, sf)
 	c.stack.bind(flowKey{local, remote}, sf)
@@ -139,7 +136,7 @@ func (sf *subflow) acceptEarly(now clock.Instant, syn *wire.Segment) {
 	if mapped {
 		r.streaming, r.synData = false, r.nxt-1
 	}
-	c.send.edge = uint64(sf.window(syn))
+	c.send.open(uint64(sf.window(syn)))
 	sf.openNow(now)
 	c.becomeEstablished(now)
 }
@@ -340,6 +337,7 @@ func (sf *subflow) openNow(now clock.Instant) {
 	}
 	sf.stage = open
 	sf.isEstablished = true
+	sf.conn.multi = sf.conn.multi || sf.join
 	sf.lastData = now
 	sf.trace(now, trace.Event{Kind: trace.SubflowEstablished, Local: sf.local, Remote: sf.remote, A: uint64(sf.tcp.SRTT())})
 	sf.conn.tellEstablished(now, sf)

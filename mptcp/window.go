@@ -176,8 +176,7 @@ func (c *Conn) dataAcked(now clock.Instant, sf *subflow, ack wire.DSN, wnd int) 
 	// sequence number allowed (i.e., DATA_ACK + receive window) increases on the
 	// receipt of a DATA_ACK."
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
-	if edge := off + uint64(wnd); edge > w.edge {
-		w.edge = edge
+	if w.open(off + uint64(wnd)) {
 		c.rtxTries = 0
 		c.again = true
 	}

@@ -248,7 +248,7 @@ type app struct {
 	buf         []byte
 	lastGot     clock.Instant
 	gap         time.Duration
-	tolerant    bool
+	garbled     bool // what it reads is not checked
 	paused      bool // it does not read
 }
 
@@ -293,7 +293,7 @@ func (a *app) poll(w *world) {
 	}
 	for !a.eof && !a.paused {
 		n, err := a.c.Read(a.buf)
-		if !a.tolerant && !bytes.Equal(a.buf[:n], stream(a.peer, a.got, n)) {
+		if !a.garbled && !bytes.Equal(a.buf[:n], stream(a.peer, a.got, n)) {
 			t.Fatalf("the stream is wrong between bytes %d and %d", a.got, a.got+n)
 		}
 		if n > 0 {
@@ -322,8 +322,9 @@ type pair struct {
 	server *app
 	down   int
 
-	paused   bool // the server does not read
-	tolerant bool // packets were changed: streams may be broken, but nothing else
+	paused  bool // the server does not read
+	forged  bool // packets were changed: what one end believes of the other may be wrong
+	garbled bool // and in a way that nothing guards: the streams, too
 }
 
 // connect dials from host 0 to host 1; up and down are bytes to send.
@@ -352,8 +353,8 @@ func (p *pair) poll() {
 			p.server = newApp(c, p.down, 2, 1)
 		}
 	}
-	if p.client.tolerant = p.tolerant; p.server != nil {
-		p.server.tolerant = p.tolerant
+	if p.client.garbled = p.garbled; p.server != nil {
+		p.server.garbled = p.garbled
 	}
 	if p.client.c.Established() {
 		p.client.poll(p.w)
@@ -361,7 +362,7 @@ func (p *pair) poll() {
 	if p.server != nil {
 		p.server.paused = p.paused
 		p.server.poll(p.w)
-		if !p.tolerant {
+		if !p.forged {
 			p.check()
 		}
 	}
