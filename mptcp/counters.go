@@ -63,7 +63,7 @@ type Counters struct {
 	MPTcpExtAddAddrTxDrop           uint64 // ADD_ADDR given up: no room
 	MPTcpExtEchoAdd                 uint64 // echoes received
 	MPTcpExtEchoAddTx               uint64 // echoes sent
-	MPTcpExtEchoAddTxDrop           uint64 // echoes given up
+	MPTcpExtEchoAddTxDrop           uint64 // echoes given up: no room, or eight wait
 	MPTcpExtAddAddrDrop             uint64 // ADD_ADDR ignored: wrong HMAC
 	MPTcpExtPortAdd                 uint64
 	MPTcpExtMPJoinPortSynRx         uint64

@@ -150,9 +150,6 @@ func (s *Stack) inputSYN(now clock.Instant, seg *wire.Segment, iss wire.Seq) {
 // reset answers a segment that nobody wants with RST; why, if not nil, goes along
 // as MP_TCPRST.
 func (s *Stack) reset(seg *wire.Segment, why *wire.MPTCPRst) {
-	if why != nil {
-		s.counters.MPTcpExtMPRstTx++
-	}
 	s.answer(seg.Dst.Addr(), seg.Src.Addr(), func(b []byte) []byte { return wire.AppendReset(b, seg, why) })
 }
 

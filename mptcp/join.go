@@ -168,6 +168,12 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 		c.stack.counters.MPTcpExtMPJoinSynAckNoMPJoin++
 		return sf.resetError(wire.RstMPTCP, "no MP_JOIN in SYN/ACK")
 	}
+	sf.remoteNonce = o.Nonce
+	mac := wire.JoinHMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce)
+	if [8]byte(mac[:8]) != [8]byte(o.HMAC[:8]) {
+		c.stack.counters.MPTcpExtMPJoinSynAckHMacFailure++
+		return sf.resetError(wire.RstMPTCP, "wrong HMAC in SYN/ACK")
+	}
 	c.stack.counters.MPTcpExtMPJoinSynAckRx++
 	if sf.remote.Port() != c.raddr.Port() {
 		c.stack.counters.MPTcpExtMPJoinPortSynAckRx++
@@ -175,16 +181,13 @@ func (sf *subflow) handleJoinSYNACK(now clock.Instant, s *wire.Segment) error {
 	if o.Backup {
 		c.stack.counters.MPTcpExtMPJoinSynAckBackupRx++
 	}
-	sf.remoteNonce = o.Nonce
-	mac := wire.JoinHMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce)
-	if [8]byte(mac[:8]) != [8]byte(o.HMAC[:8]) {
-		c.stack.counters.MPTcpExtMPJoinSynAckHMacFailure++
-		return sf.resetError(wire.RstMPTCP, "wrong HMAC in SYN/ACK")
-	}
 	sf.remoteID = o.AddrID
 	sf.peerBackup = o.Backup
 	sf.stage = preEstablished
 	c.multi = true
+	shown := sf.event(pm.SubEstablished)
+	shown.Token = c.token
+	c.stack.show(now, shown)
 	sf.joinAt = now.Add(sf.ackTimeout())
 	return nil
 }

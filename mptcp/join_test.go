@@ -2,8 +2,10 @@ package mptcp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +88,7 @@ func TestJoinRefused(t *testing.T) {
 		y := p.side("10.0.2.2:6000", "10.0.1.1:80")
 		y.put(wire.SYN, joinSYN(wire.Token(key)+1, 3, false), "")
 		expect(t, y.get(), wire.RstMPTCP)
-		p.expectCounters(map[string]uint64{"MPJoinSynRx": 1, "MPJoinNoTokenFound": 1, "MPRstTx": 1})
+		p.expectCounters(map[string]uint64{"MPJoinSynRx": 1, "MPJoinNoTokenFound": 1, "MPRstTx": 0})
 	})
 	t.Run("wrong HMAC", func(t *testing.T) {
 		p := newPeer(t, scriptHost)
@@ -187,6 +189,47 @@ func TestJoinActive(t *testing.T) {
 	p.expectCounters(map[string]uint64{"MPJoinSynTx": 1, "MPJoinSynAckRx": 1})
 }
 
+// What a monitor sees of a join, and when, is what "ip mptcp monitor" sees on Linux: who
+// opened it shows SF_ESTABLISHED with the SYN/ACK, who took it with the third ACK; an
+// address is announced with the port that a subflow would go to.
+func TestJoinMonitored(t *testing.T) {
+	p := newPeer(t, clientHost())
+	var seen []pm.Event
+	p.s.Monitor(func(_ clock.Instant, e pm.Event) { seen = append(seen, e) })
+	see := func(want string) {
+		t.Helper()
+		var got []string
+		for _, e := range seen {
+			if e.Kind != pm.Created && e.Kind != pm.Established {
+				_, text, _ := strings.Cut(e.String(), "] token=")
+				got = append(got, text[9:])
+			}
+		}
+		if seen = nil; strings.Join(got, "; ") != want {
+			t.Errorf("monitored %q, want %q", got, want)
+		}
+	}
+	x, y, _, key, syn := p.joining()
+	see("")
+	y.put(wire.SYN|wire.ACK, joinSYNACK(key, syn.Options.MPJoin.Nonce), "")
+	see(fmt.Sprintf("remid=0 locid=7 saddr4=10.0.2.1 daddr4=10.0.1.2 sport=%d dport=80 backup=0", syn.Src.Port()))
+	y.ack = y.irs.Add(1)
+	y.put(wire.ACK, dataAck(key, 0), "")
+	see("")
+	x.put(wire.ACK, addAddr(4, "10.0.2.2", 0, key), "")
+	see("remid=4 daddr4=10.0.2.2 dport=80")
+	x.put(wire.ACK, addAddr(5, "10.0.2.3", 81, key), "")
+	see("remid=5 daddr4=10.0.2.3 dport=81")
+
+	q := newPeer(t, scriptHost)
+	_, c, key := q.accepted(wire.CapSHA256)
+	q.s.Monitor(func(_ clock.Instant, e pm.Event) { seen = append(seen, e) })
+	q.joined(c, key, 3)
+	if len(seen) != 1 || seen[0].Kind != pm.SubEstablished || seen[0].RemoteID != 3 {
+		t.Errorf("monitored %v", seen)
+	}
+}
+
 // JOI-08, JOI-11: a wrong SYN/ACK is answered by RST, the connection lives on.
 func TestJoinActiveRefused(t *testing.T) {
 	for name, wrong := range map[string]func(key uint64, nonce uint32) wire.Options{
@@ -205,6 +248,7 @@ func TestJoinActiveRefused(t *testing.T) {
 			if p.read(c) != "ok" || c.Err() != nil {
 				t.Fatal("the connection suffered")
 			}
+			p.expectCounters(map[string]uint64{"MPJoinSynTx": 1, "MPJoinSynAckRx": 0, "MPRstTx": 1})
 		})
 	}
 }
@@ -254,7 +298,7 @@ func TestAddAddrReceived(t *testing.T) {
 		t.Fatalf("no second echo: %s", s.String())
 	}
 	p.quiet()
-	p.expectCounters(map[string]uint64{"AddAddr": 2, "EchoAddTx": 2, "AddAddrDrop": 1, "MPJoinSynTx": 1})
+	p.expectCounters(map[string]uint64{"AddAddr": 2, "EchoAddTx": 2, "AddAddrDrop": 0, "MPJoinSynTx": 1})
 }
 
 // An endpoint to signal is announced when the connection is established, three

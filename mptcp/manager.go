@@ -49,6 +49,11 @@ func (s *Stack) joinAt() clock.Instant {
 // to who monitors.
 func (s *Stack) tellPM(now clock.Instant, e pm.Event) {
 	s.pm.Handle(now, e)
+	s.show(now, e)
+}
+
+// show hands an event to who monitors.
+func (s *Stack) show(now clock.Instant, e pm.Event) {
 	if s.monitor != nil && e.Kind.Shown() {
 		s.monitor(now, e)
 	}
@@ -112,10 +117,19 @@ func (sf *subflow) errno() pm.Errno {
 	return 0
 }
 
+// tellEstablished tells of a join that may carry data. Who opened it has shown it
+// already, as Linux does (mptcp_finish_join).
 func (c *Conn) tellEstablished(now clock.Instant, sf *subflow) {
-	if sf.join {
-		c.tellSubflow(now, pm.SubEstablished, sf)
+	if !sf.join {
+		return
 	}
+	e := sf.event(pm.SubEstablished)
+	e.Token = c.token
+	c.stack.pm.Handle(now, e)
+	if !sf.active {
+		c.stack.show(now, e)
+	}
+	c.again = true
 }
 
 // runPM carries out what the path manager wants. It returns the first error.

@@ -80,7 +80,9 @@ func (sf *subflow) resetOptions(now clock.Instant, s *wire.Segment) {
 	if sf.reset { // also beside MP_FASTCLOSE, as Linux does
 		o.Has |= wire.HasMPTCPRst
 		o.MPTCPRst = sf.rst
-		c.stack.counters.MPTcpExtMPRstTx++
+		if sf.active || sf.isEstablished { // Linux resets half-open joins by itself, and counts nothing
+			c.stack.counters.MPTcpExtMPRstTx++
+		}
 		if sf.failOnReset {
 			o.Has |= wire.HasMPFail
 			o.MPFail = sf.failDSN

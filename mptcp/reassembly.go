@@ -213,7 +213,6 @@ func (sf *subflow) checkUnmapped(now clock.Instant) {
 		c.fall(now, reasonDataWithoutMapping)
 		return
 	}
-	c.stack.counters.MPTcpExtNoDSSInWindow++
 	if c.others(sf) || r.arrived-r.nxt >= uint64(c.recv.limit)/2 {
 		c.stack.counters.MPTcpExtDssReset++
 		sf.abort(wire.RstMiddlebox, "data without mapping")

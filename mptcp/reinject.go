@@ -144,9 +144,9 @@ func (c *Conn) watchWindow(now clock.Instant) {
 
 // probeWindow asks on all subflows that do not ask by themselves.
 func (c *Conn) probeWindow() {
+	c.stack.counters.MPTcpExtWinProbe++ // Linux probes on one subflow
 	for _, sf := range c.subflows {
 		if sf.usable() {
-			c.stack.counters.MPTcpExtWinProbe++
 			sf.tcp.Probe()
 		}
 	}

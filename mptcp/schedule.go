@@ -189,7 +189,7 @@ func (c *Conn) sendOn(now clock.Instant, buf []byte, sf *subflow, off uint64, n 
 	w.sentTo = max(w.sentTo, end)
 	switch as {
 	case freshBytes:
-		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndNxt()) < c.windowLeft() {
+		if sf.tcp.SndWndEnd().Sub(sf.tcp.SndUna()) < c.windowLeft() { // as mptcp_check_allowed_size compares
 			c.stack.counters.MPTcpExtSndWndShared++
 		}
 		if end > w.nxt { // not bound ahead

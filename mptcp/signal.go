@@ -346,7 +346,7 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 		return
 	}
 	if !c.validAddr(a) {
-		c.stack.counters.MPTcpExtAddAddrDrop++
+		c.stack.drop(now, "ADD_ADDR with a wrong HMAC")
 		return
 	}
 	c.stack.counters.MPTcpExtAddAddr++
@@ -364,7 +364,12 @@ func (c *Conn) handleAddAddr(now clock.Instant, sf *subflow, a *wire.AddAddr) {
 	if !c.signals.learn(a.ID, addr) {
 		return
 	}
-	c.tellPM(now, pm.Event{Kind: pm.Announced, Path: sf.id, Local: c.laddr, Remote: addr, RemoteID: a.ID})
+	e := pm.Event{Kind: pm.Announced, Token: c.token, Path: sf.id, Local: c.laddr, Remote: addr, RemoteID: a.ID}
+	c.stack.pm.Handle(now, e)
+	if addr.Port() == 0 { // shown is the port that a subflow would go to
+		e.Remote = netip.AddrPortFrom(addr.Addr(), sf.remote.Port())
+	}
+	c.stack.show(now, e)
 }
 
 // validAddr reports whether an ADD_ADDR is the peer's.

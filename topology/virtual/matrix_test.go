@@ -211,7 +211,7 @@ func secondPath() []boxRow {
 		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable},
 		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable + " MPJoinSynRx"},
 		outcome{client: clientCapable + " MPJoinSynTx MPJoinSynAckNoMPJoin MPRstTx", server: serverCapable})
-	noThird := outcome{client: clientJoined + " MPRstRx", server: serverCapable + " MPJoinSynRx MPJoinAckNoMPJoin MPRstTx", second: unused}
+	noThird := outcome{client: clientJoined + " MPRstRx", server: serverCapable + " MPJoinSynRx MPJoinAckNoMPJoin", second: unused}
 	silent := func(dir int) outcome { // who receives data without mapping resets the subflow
 		sender, receiver := " MPRstRx", " MPRstTx DssReset"
 		if dir == serverToClient {
