@@ -165,6 +165,8 @@ func (c *Conn) closeWork(now clock.Instant) {
 		c.closeAt = clock.Never
 	case !c.established:
 		c.fail(now, ErrTimedOut, "handshake failed")
+	case c.listener != nil:
+		c.fail(now, ErrNotConnected, "closed before it was accepted") // no subflow can follow (in_accept_queue)
 	case c.closeAt == clock.Never:
 		c.closeAt = now.Add(c.cfg.CloseTimeout)
 	}

@@ -215,6 +215,11 @@ func (s *Stack) ephemeral(a netip.Addr, remote netip.AddrPort) (uint16, bool) {
 	return 0, false
 }
 
+// FreePort returns a port that a listener may have.
+func (s *Stack) FreePort() (uint16, bool) {
+	return s.ephemeral(netip.IPv4Unspecified(), netip.AddrPort{})
+}
+
 // portFree reports whether no address of ours uses the port p to remote.
 func (s *Stack) portFree(p uint16, remote netip.AddrPort) bool {
 	for i := range s.links {

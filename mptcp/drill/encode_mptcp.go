@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -71,7 +72,8 @@ func (r *run) encodeMPTCP(w *builder, o *Option, p *Packet, f *flow) error {
 		case p.Out:
 			w.any(8)
 		default:
-			return unsupported("mp_fail without dsn8")
+			peer, _ := r.bases(true)
+			w.u64(peer + r.keys.sutNext)
 		}
 	}
 	return nil
@@ -148,8 +150,16 @@ func (r *run) sequence(w *builder, n Number, eight, out bool, base, auto uint64)
 	if n.Given {
 		v = base + n.Val
 	}
-	if n.Hash != "" {
-		v = uint64(wire.IDSN(r.keys.vars[n.Hash])) + n.Val
+	if n.Hashed {
+		key := bits.ReverseBytes64(n.Key)
+		if n.Hash != "" {
+			key = r.keys.vars[n.Hash]
+		}
+		v = uint64(wire.IDSN(key)) + n.Val
+		if n.SHA1 {
+			sum := sha1.Sum(binary.BigEndian.AppendUint64(nil, key))
+			v = binary.BigEndian.Uint64(sum[12:]) + n.Val
+		}
 	}
 	if eight {
 		w.u64(v)
@@ -183,10 +193,7 @@ func (r *run) encodeDSS(w *builder, o *Option, p *Packet, f *flow) error {
 	w.put(kindMPTCP, byte(n), subDSS<<4, flags)
 	sender, receiver := r.bases(p.Out)
 	if d.HasDACK {
-		if !d.DACK.Given && !p.Out {
-			return unsupported("an injected dack without a value")
-		}
-		r.sequence(w, d.DACK, d.DACK8, p.Out, receiver, 0)
+		r.sequence(w, d.DACK, d.DACK8, p.Out, receiver, r.keys.sutNext)
 	}
 	fin := int64(0)
 	if d.FIN {
@@ -278,9 +285,6 @@ func (r *run) encodeJoin(w *builder, o *Option, p *Packet, f *flow) error {
 		id(true)
 		nonce(8)
 		token := o.Token.Val
-		if o.Token.SHA1 {
-			return unsupported("sha1_32 (MPTCP version 0)")
-		}
 		if o.Token.Auto || o.Token.Var != "" {
 			key, ok := r.keys.vars[o.Token.Var]
 			if o.Token.Auto {
@@ -290,6 +294,10 @@ func (r *run) encodeJoin(w *builder, o *Option, p *Packet, f *flow) error {
 				return fmt.Errorf("the key %s has no value yet", o.Token.Var)
 			}
 			token = wire.Token(key)
+			if o.Token.SHA1 { // MPTCP version 0
+				sum := sha1.Sum(binary.BigEndian.AppendUint64(nil, key))
+				token = binary.BigEndian.Uint32(sum[:])
+			}
 		}
 		w.u32(token)
 		rand()

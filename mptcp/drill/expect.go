@@ -88,6 +88,7 @@ func (r *run) expectFrom(e *Event, origin clock.Instant, next func(*Packet, *flo
 		if p.Flags&(wire.SYN|wire.RST) == 0 {
 			f.open = true
 		}
+		r.noteMapping(l)
 		r.current = f
 		r.bindEnds(p, f)
 		return nil
@@ -177,6 +178,22 @@ func (r *run) owner(p *Packet, f *flow, l *live) *flow {
 	}
 	f.local, f.remote, f.state = local, remote, flowBound
 	return f
+}
+
+// noteMapping notes how far the stack's data reach, for a dack without a value.
+func (r *run) noteMapping(l *live) {
+	o := &l.seg.Options
+	sut, _ := r.bases(true)
+	next := r.keys.sutNext
+	switch {
+	case o.Has&wire.HasDSS != 0 && o.DSS.HasMap:
+		next = uint64(o.DSS.DSN) - sut + uint64(o.DSS.DataLen)
+	case o.Has&wire.HasMPCapable != 0 && o.MPCapable.HasDataLen:
+		next = 1 + uint64(o.MPCapable.DataLen)
+	}
+	if next > r.keys.sutNext && next < 1<<32 {
+		r.keys.sutNext = next
+	}
 }
 
 // learn takes the stack's initial sequence number from a SYN.

@@ -52,6 +52,7 @@ type keyring struct {
 	vars            map[string]uint64 // as on the wire
 	peer, sut       uint64
 	hasPeer, hasSUT bool
+	sutNext         uint64 // what the stack has mapped ends there, counted from its IDSN
 	addrs           map[string]address
 	nextPeerID      uint8
 	highest         netip.Addr // of the peer's

@@ -168,6 +168,15 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 			k.opens(args{k.run, c}, flags, at)
 			to = sockaddr(at)
 		}
+		if len(c.Args) > 1 && isNull(&c.Args[1]) {
+			return func() (int, error) { // no memory is there
+				n, _, no := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), 0, uintptr(argInt(c, 2)), uintptr(argInt(c, 3)|unix.MSG_NOSIGNAL), 0, 0)
+				if no != 0 {
+					return -1, no
+				}
+				return int(n), nil
+			}, nil, nil
+		}
 		return func() (int, error) {
 			return unix.SendmsgN(fd, make([]byte, argInt(c, 2)), nil, to, argInt(c, 3)|unix.MSG_NOSIGNAL)
 		}, nil, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -300,8 +301,25 @@ func (k *kernelRun) kernelCommand(text string) error {
 			continue
 		}
 		switch filepath.Base(words[0]) {
-		case "defaults.sh", "true", "ethtool", "ip":
+		case "defaults.sh", "true", "ethtool":
 			continue
+		case "client.sh":
+			words = []string{"multi-ep.sh", "-e", "0"}
+		case "server.sh":
+			words = []string{"multi-ep.sh", "-e", "1", "-m", "signal"}
+		case "ip":
+			if err := kernelIP(words[1:]...); err != nil {
+				return err
+			}
+			continue
+		}
+		if filepath.Base(words[0]) == "multi-ep.sh" {
+			if err := k.kernelEndpoints(words[1:]); err != nil {
+				return err
+			}
+			continue
+		}
+		switch filepath.Base(words[0]) {
 		case "sysctl", "set_sysctls.py":
 			for _, w := range words[1:] {
 				key, v, ok := strings.Cut(strings.TrimPrefix(w, "/proc/sys/"), "=")
@@ -331,6 +349,35 @@ func (k *kernelRun) kernelCommand(text string) error {
 		return unsupported("on the kernel, the command %q", line)
 	}
 	return nil
+}
+
+// kernelIP runs ip: the thread's namespace is its own.
+func kernelIP(args ...string) error {
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// kernelEndpoints is multi-ep.sh.
+func (k *kernelRun) kernelEndpoints(args []string) error {
+	n, flags := 0, []string{}
+	for i := 0; i+1 < len(args); i += 2 {
+		switch args[i] {
+		case "-e":
+			n, _ = strconv.Atoi(args[i+1])
+		case "-m":
+			flags = append(flags, args[i+1])
+		}
+	}
+	err := errors.Join(kernelIP("mptcp", "endpoint", "flush"), kernelIP("mptcp", "limits", "set", "add_addr_accepted", "8", "subflows", "8"))
+	a := k.set.local.Addr()
+	for range n {
+		a = a.Next()
+		err = errors.Join(err, kernelIP("addr", "add", netip.PrefixFrom(a, k.set.local.Bits()).String(), "dev", "tun0"),
+			kernelIP(append([]string{"mptcp", "endpoint", "add", a.String()}, flags...)...))
+	}
+	return err
 }
 
 // kernelInfo returns tcp_info of the current flow; of one that has no descriptor

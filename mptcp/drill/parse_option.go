@@ -313,13 +313,25 @@ func (p *parser) sequenceNumber() (n Number, err error) {
 	if err != nil {
 		return n, err
 	}
-	if name != "trunc_r64_hmac" {
-		return n, p.at(p.tok.line, "%s is not supported", name)
+	switch name {
+	case "trunc_r64_hmac", "trunc_r64_hmac_sha256":
+	case "trunc_r64_hmac_sha1":
+		n.SHA1 = true
+	default:
+		return n, p.at(p.tok.line, "unknown function %s of a key", name)
 	}
 	if err = p.expect("("); err != nil {
 		return n, err
 	}
-	if n.Hash, err = p.word("the name of a key"); err != nil {
+	n.Hashed = true
+	if p.tok.kind == tokWord {
+		n.Hash, err = p.word("the name of a key")
+	} else {
+		var v int64
+		v, err = p.integer()
+		n.Key = uint64(v)
+	}
+	if err != nil {
 		return n, err
 	}
 	if err = p.expect(")"); err != nil {

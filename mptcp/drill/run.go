@@ -95,7 +95,7 @@ func Run(file, src string, mode Mode, defines map[string]string) error {
 func newRun(s *Script, set settings) *run {
 	r := &run{script: s, set: set, now: start, previous: start, buf: make([]byte, machine.BufferSize),
 		fds: make(map[int]int), files: make(map[int]*file), peerPort: 32768, sysctl: defaultSysctls()}
-	r.keys = keyring{vars: make(map[string]uint64), addrs: make(map[string]address), highest: set.remote}
+	r.keys = keyring{vars: make(map[string]uint64), addrs: make(map[string]address), highest: set.remote, sutNext: 1}
 	r.link = mptcp.Link{Name: "tun0", Up: true, MTU: set.mtu, Prefixes: []netip.Prefix{set.local},
 		Routes: []mptcp.Route{{Prefix: netip.PrefixFrom(set.local.Addr(), 0).Masked()}}}
 	var env mptcp.Env

@@ -207,7 +207,10 @@ type DSS struct {
 type Number struct {
 	Given bool
 	Val   uint64
-	Hash  string // trunc_r64_hmac(var): the IDSN of this key, plus Val
+	// trunc_r64_hmac(var), ...(number): Val counts from the IDSN of that key.
+	Hashed, SHA1 bool
+	Hash         string
+	Key          uint64
 }
 
 // Call is a system call.

@@ -40,6 +40,8 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 		return -1, EAGAIN
 	case f.err != OK:
 		return -1, f.takeError()
+	case f.vain():
+		return -1, ENOTCONN
 	}
 	return 0, OK // the error was told before: the end of the stream
 }
@@ -74,7 +76,12 @@ func (l *Layer) Readable(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn)
 
 // Unacked returns how many bytes were written and not acknowledged yet (SIOCOUTQ), of
 // MPTCP at connection level.
-func (l *Layer) Unacked(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).Unacked) }
+func (l *Layer) Unacked(fd int) (int, Errno) {
+	if f, e := l.socket(fd); e == OK && f.mptcp && f.state == listening {
+		return 0, OK
+	}
+	return l.count(fd, (*mptcp.Conn).Unacked)
+}
 
 // Unsent returns how many bytes were written and did not go out yet (SIOCOUTQNSD).
 func (l *Layer) Unsent(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).NotSent) }

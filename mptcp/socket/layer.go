@@ -169,6 +169,9 @@ func (f *file) observe() {
 		if f.err == ETIMEDOUT && f.mptcp && c.Established() && !c.FellBack() {
 			f.err = OK // net.mptcp.close_timeout sets no error: calls see EPIPE and the end
 		}
+		if f.err == ENOTCONN {
+			f.err = OK // it was gone before accept returned it
+		}
 		if f.state == connecting {
 			f.state = unconnected
 		}
@@ -185,6 +188,16 @@ func (f *file) takeError() Errno {
 // dead reports whether the connection has ended: nothing is sent or received any
 // more.
 func (f *file) dead() bool { return f.conn != nil && f.conn.Done() }
+
+// shut reports whether no data can come any more. An MPTCP socket that never was
+// connected, in the end, is as one that was not asked to.
+func (f *file) shut() bool {
+	return f.shutRD || f.conn.Ended() || f.dead() && !f.vain()
+}
+
+func (f *file) vain() bool {
+	return f.mptcp && f.dead() && (f.state == unconnected || f.conn.Err() == mptcp.ErrNotConnected)
+}
 
 // timeout returns when a call that begins now is given up.
 func timeout(now clock.Instant, d time.Duration) clock.Instant {

@@ -100,7 +100,7 @@ func (l *Layer) ReadOp(now clock.Instant, fd int, p []byte, flags int) *Op {
 // exhausted reports whether no more can come.
 func (l *Layer) exhausted(fd int) bool {
 	f, e := l.socket(fd)
-	return e != OK || f.conn == nil || f.dead() || f.shutRD || f.conn.Ended()
+	return e != OK || f.conn == nil || f.dead() || f.shut()
 }
 
 // ConnectOp is Connect: it waits for the end of the handshake.

@@ -32,8 +32,17 @@ func (l *Layer) Listen(fd, backlog int) Errno {
 		return OK
 	case f.state != unconnected || f.conn != nil:
 		return EINVAL
-	case !f.bound.IsValid():
-		return EINVAL
+	}
+	if !f.bound.IsValid() {
+		any := netip.IPv4Unspecified()
+		if f.family == AFInet6 {
+			any = netip.IPv6Unspecified()
+		}
+		port, ok := l.stack.FreePort()
+		if !ok {
+			return EADDRINUSE
+		}
+		f.bound = netip.AddrPortFrom(any, port)
 	}
 	f.cfg.Backlog = backlog
 	if backlog <= 0 {

@@ -43,8 +43,7 @@ func (f *file) truths() int {
 	if closed || f.shutRD && f.shutWR {
 		m |= PollHup
 	}
-	ended := f.conn != nil && (f.shutRD || f.dead() || f.conn.Ended())
-	if ended {
+	if f.conn != nil && f.shut() {
 		m |= PollIn | PollRdHup
 	}
 	if f.state != connecting {

@@ -155,7 +155,7 @@ func TestErrno(t *testing.T) {
 	_, ac := w.l.Accept(fd)
 	for i, tt := range []struct{ got, want Errno }{
 		{rd, ENOTCONN}, {wr, EPIPE}, {ac, EINVAL},
-		{w.l.Shutdown(fd, ShutWR), ENOTCONN}, {w.l.Shutdown(fd, 9), EINVAL}, {w.l.Listen(fd, 1), EINVAL},
+		{w.l.Shutdown(fd, ShutWR), ENOTCONN}, {w.l.Shutdown(fd, 9), EINVAL}, {w.l.Listen(fd, 1), OK},
 		{w.l.SetOption(fd, SOLTCP, 999, 1), ENOPROTOOPT}, {w.l.SetOption(fd, 999, 1, 1), ENOPROTOOPT},
 		{w.l.SetOption(fd, SOLIP, IPTTL, 0), EINVAL}, {w.l.SetOption(fd, SOLTCP, TCPFastopenConnect, 2), EINVAL},
 		{w.l.Close(99), EBADF}, {w.l.Close(fd), OK}, {w.l.Close(fd), EBADF},

@@ -64,7 +64,12 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	if flags&wire.SYN != 0 {
 		c.synOptions(o)
 	}
-	if c.tsOK && flags&wire.RST == 0 {
+	// "the TSopt MUST be sent in every non-<RST> segment for the duration of the
+	// connection, and SHOULD be sent in an <RST> segment"
+	// (https://www.rfc-editor.org/rfc/rfc7323#section-3.2). One without ACK stands for
+	// the answer of a host that knows no such connection.
+	active := flags&(wire.RST|wire.ACK) != wire.RST
+	if c.tsOK && active {
 		o.Has |= wire.HasTimestamps
 		o.TSVal = c.tsClock(now)
 		if flags&wire.ACK != 0 {
@@ -78,7 +83,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
 		c.addSACK(o, min(maxOptionsLen, c.mtu-c.headerLen()-n))
 	}
-	if flags&wire.RST == 0 {
+	if active {
 		c.setWindow(s, wnd)
 	}
 	p := wire.AppendHeaders(b[:0], s, n)
