@@ -3,6 +3,8 @@ package drill
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,7 +99,7 @@ func (a *assertion) check() error {
 	if e.pos < len(e.src) {
 		e.pos++
 		if v, err := e.or(); err == nil {
-			message = fmt.Sprintf(" (%d)", v)
+			message = fmt.Sprintf(" (%s)", strconv.FormatFloat(v, 'f', -1, 64))
 		}
 	}
 	return errors.New("AssertionError: " + strings.TrimSpace(a.text) + message)
@@ -181,7 +183,7 @@ var constants = map[string]int64{
 	"True": 1, "False": 0,
 }
 
-// evaluator computes an expression of integers in the syntax of Python.
+// evaluator computes an expression of numbers in the syntax of Python.
 type evaluator struct {
 	src  string
 	pos  int
@@ -211,10 +213,10 @@ func (e *evaluator) take(ops ...string) string {
 	return ""
 }
 
-func (e *evaluator) or() (int64, error) {
+func (e *evaluator) or() (float64, error) {
 	v, err := e.and()
 	for err == nil && e.take("or") != "" {
-		var w int64
+		var w float64
 		if w, err = e.and(); v == 0 {
 			v = w
 		}
@@ -222,10 +224,10 @@ func (e *evaluator) or() (int64, error) {
 	return v, err
 }
 
-func (e *evaluator) and() (int64, error) {
+func (e *evaluator) and() (float64, error) {
 	v, err := e.not()
 	for err == nil && e.take("and") != "" {
-		var w int64
+		var w float64
 		if w, err = e.not(); v != 0 {
 			v = w
 		}
@@ -233,7 +235,7 @@ func (e *evaluator) and() (int64, error) {
 	return v, err
 }
 
-func (e *evaluator) not() (int64, error) {
+func (e *evaluator) not() (float64, error) {
 	if e.take("not") == "" {
 		return e.comparison()
 	}
@@ -241,7 +243,7 @@ func (e *evaluator) not() (int64, error) {
 	return truth(v == 0), err
 }
 
-func truth(b bool) int64 {
+func truth(b bool) float64 {
 	if b {
 		return 1
 	}
@@ -249,13 +251,17 @@ func truth(b bool) int64 {
 }
 
 // comparison is a < b <= c: all must hold.
-func (e *evaluator) comparison() (int64, error) {
+func (e *evaluator) comparison() (float64, error) {
 	v, err := e.binary(0)
 	if err != nil {
 		return 0, err
 	}
 	result, chained := true, false
 	for {
+		if in := e.take("in", "not in"); in != "" {
+			ok, err := e.member(v)
+			return truth(result && ok == (in == "in")), err
+		}
 		op := e.take("==", "!=", "<=", ">=", "<", ">")
 		if op == "" {
 			break
@@ -278,7 +284,7 @@ func (e *evaluator) comparison() (int64, error) {
 // levels are the binary operators, loosest first.
 var levels = [][]string{{"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "//", "/", "%"}}
 
-func (e *evaluator) binary(level int) (int64, error) {
+func (e *evaluator) binary(level int) (float64, error) {
 	if level == len(levels) {
 		return e.unary()
 	}
@@ -288,7 +294,7 @@ func (e *evaluator) binary(level int) (int64, error) {
 		if op == "" {
 			break
 		}
-		var w int64
+		var w float64
 		if w, err = e.binary(level + 1); err != nil {
 			break
 		}
@@ -297,18 +303,19 @@ func (e *evaluator) binary(level int) (int64, error) {
 	return v, err
 }
 
-func compute(op string, v, w int64) (int64, error) {
+func compute(op string, v, w float64) (float64, error) {
+	a, b := int64(v), int64(w)
 	switch op {
 	case "|":
-		return v | w, nil
+		return float64(a | b), nil
 	case "^":
-		return v ^ w, nil
+		return float64(a ^ b), nil
 	case "&":
-		return v & w, nil
+		return float64(a & b), nil
 	case "<<":
-		return v << (uint64(w) & 63), nil
+		return float64(a << (uint64(b) & 63)), nil
 	case ">>":
-		return v >> (uint64(w) & 63), nil
+		return float64(a >> (uint64(b) & 63)), nil
 	case "+":
 		return v + w, nil
 	case "-":
@@ -319,13 +326,57 @@ func compute(op string, v, w int64) (int64, error) {
 	if w == 0 {
 		return 0, errors.New("ZeroDivisionError")
 	}
-	if op == "%" {
-		return v % w, nil
+	switch op {
+	case "%":
+		return v - w*math.Floor(v/w), nil
+	case "//":
+		return math.Floor(v / w), nil
 	}
 	return v / w, nil
 }
 
-func (e *evaluator) unary() (int64, error) {
+// functions are those of Python that make one number of some.
+var functions = map[string]func(v []float64) float64{
+	"abs":   func(v []float64) float64 { return math.Abs(v[0]) },
+	"int":   func(v []float64) float64 { return math.Trunc(v[0]) },
+	"float": func(v []float64) float64 { return v[0] },
+	"round": func(v []float64) float64 { return math.RoundToEven(v[0]) },
+	"min":   slices.Min[[]float64],
+	"max":   slices.Max[[]float64],
+}
+
+// list takes the rest of a list, up to its end.
+func (e *evaluator) list(end string) ([]float64, error) {
+	var list []float64
+	for {
+		if e.take(end) != "" {
+			return list, nil
+		}
+		v, err := e.or()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+		if e.take(",") == "" {
+			if e.take(end) == "" {
+				return nil, unsupported("%q in an assertion", e.src)
+			}
+			return list, nil
+		}
+	}
+}
+
+// member is what follows "in": a list or a tuple.
+func (e *evaluator) member(v float64) (bool, error) {
+	end := map[string]string{"(": ")", "[": "]"}[e.take("(", "[")]
+	if end == "" {
+		return false, unsupported("%q in an assertion", e.src)
+	}
+	list, err := e.list(end)
+	return slices.Contains(list, v), err
+}
+
+func (e *evaluator) unary() (float64, error) {
 	switch e.take("(", "-", "~") {
 	case "(":
 		v, err := e.or()
@@ -338,9 +389,12 @@ func (e *evaluator) unary() (int64, error) {
 		return -v, err
 	case "~":
 		v, err := e.unary()
-		return ^v, err
+		return float64(^int64(v)), err
 	}
 	e.space()
+	if e.pos < len(e.src) && e.src[e.pos] == '.' {
+		return e.number("")
+	}
 	n := span(e.src[e.pos:], isWord)
 	word := e.src[e.pos : e.pos+n]
 	if n == 0 {
@@ -348,17 +402,39 @@ func (e *evaluator) unary() (int64, error) {
 	}
 	e.pos += n
 	if isDigit(word[0]) {
-		v, err := strconv.ParseInt(word, 0, 64)
-		if err != nil {
-			return 0, unsupported("the number %s", word)
-		}
-		return v, nil
+		return e.number(word)
 	}
 	if v, ok := e.info[word]; ok {
-		return v, nil
+		return float64(v), nil
 	}
 	if v, ok := constants[word]; ok {
-		return v, nil
+		return float64(v), nil
+	}
+	if f := functions[word]; f != nil && e.take("(") != "" {
+		list, err := e.list(")")
+		if err == nil && len(list) == 0 {
+			err = unsupported("%s of nothing", word)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return f(list), nil
 	}
 	return 0, unsupported("the name %s", word)
+}
+
+// number takes the rest of a number, of which word was taken.
+func (e *evaluator) number(word string) (float64, error) {
+	if n := span(e.src[e.pos:], func(c byte) bool { return c == '.' || isDigit(c) }); n > 0 {
+		word += e.src[e.pos : e.pos+n]
+		e.pos += n
+	}
+	if v, err := strconv.ParseInt(word, 0, 64); err == nil {
+		return float64(v), nil
+	}
+	v, err := strconv.ParseFloat(word, 64)
+	if err != nil {
+		return 0, unsupported("the number %s", word)
+	}
+	return v, nil
 }

@@ -22,6 +22,12 @@ func TestAssertions(t *testing.T) {
 		{"assert tcpi_a / 0", "ZeroDivisionError"},
 		{"assert tcpi_c", "the name tcpi_c is not supported"},
 		{"assert tcpi_a )", "not supported"},
+		{"assert abs(tcpi_a - 9.5) < 2.6 and max(1, tcpi_a) == 7", ""},
+		{"assert tcpi_a in (1, 7) and tcpi_b not in [1, 2]", ""},
+		{"assert tcpi_a / 2 == 3.5 and tcpi_a // 2 == 3 and -tcpi_a % 4 == 1", ""},
+		{"assert tcpi_a in (1, 2)", "AssertionError"},
+		{"assert tcpi_a == 7, 'a=%d' % tcpi_a", ""},
+		{"assert abs()", "of nothing"},
 		{"x = 5", "not supported"},
 		{"print(tcpi_a)", ""},
 	} {

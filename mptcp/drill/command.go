@@ -7,28 +7,21 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"mptcplab/mptcp"
 	"mptcplab/mptcp/pm"
 	"mptcplab/mptcp/tcp"
 )
 
 // command applies a shell command to the stack, line by line.
 func (r *run) command(text string) error {
-	text = strings.ReplaceAll(text, "\\\n", " ")
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		for part := range strings.SplitSeq(line, "&&") {
-			for part := range strings.SplitSeq(part, ";") {
-				if part = strings.Join(strings.Fields(part), " "); part == "" {
-					continue
-				}
-				if err := r.shell(part); err != nil {
-					return err
-				}
-			}
+	for _, c := range commands(strings.ReplaceAll(text, "\\\n", " ")) {
+		if err := r.shell(c); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -37,20 +30,28 @@ func (r *run) command(text string) error {
 var (
 	testCounter = regexp.MustCompile(`^test \$\(nstat -(a?)zjs? \| jq ['"]?\.kernel\.(\w+)['"]?\) -(eq|ne|gt|ge|lt|le) (\d+)$`)
 	noSubflow   = regexp.MustCompile(`^! ss -\w*M\w* \| grep (-q )?tcp$`)
+	nstatPipe   = regexp.MustCompile(`^(! )?nstat\b.*\| grep `)
 	listens     = regexp.MustCompile(`^grep " 0A " /proc/net/tcp( /proc/net/tcp6)? \| grep ":([0-9A-F]{4})"$`)
 	mptcpState  = regexp.MustCompile(`^ss -\w*M\w* \| grep (-q )?([A-Z0-9-]+)$`)
 )
 
 // shell applies one command.
 func (r *run) shell(c string) error {
-	words := strings.Fields(c)
+	words, err := shellWords(c)
+	if err != nil {
+		return err
+	}
 	switch path.Base(words[0]) {
-	case "defaults.sh", "true", "ethtool", "tc":
+	case "defaults.sh", "true", "ethtool", "tc", "echo", "modprobe":
 		return nil // what defaults.sh sets is set; the others change no stack without offload
+	case "sleep":
+		return r.sleep(words[1:])
 	case "client.sh":
 		return r.endpoints(nil)
 	case "server.sh":
 		return r.endpoints([]string{"-e", "1", "-m", "signal"})
+	case "check_mptcp_info.sh":
+		return r.checkMPTCPInfo(words[1:])
 	case "multi-ep.sh":
 		return r.endpoints(words[1:])
 	case "sysctl":
@@ -66,6 +67,8 @@ func (r *run) shell(c string) error {
 	case c == "nstat -n":
 		r.counters = r.readCounters()
 		return nil
+	case nstatPipe.MatchString(c):
+		return r.nstat(c)
 	case testCounter.MatchString(c):
 		return r.testCounter(testCounter.FindStringSubmatch(c))
 	case noSubflow.MatchString(c):
@@ -125,6 +128,31 @@ func (r *run) listens(port string) error {
 		}
 	}
 	return fmt.Errorf("no socket listens on port 0x%s", port)
+}
+
+// checkMPTCPInfo is check_mptcp_info.sh FIELD N: a connection of which "ss -Mi" says
+// FIELD:N, or for 0 nothing.
+func (r *run) checkMPTCPInfo(args []string) error {
+	if len(args) != 2 {
+		return errors.New("check_mptcp_info.sh needs a field and a number")
+	}
+	var b strings.Builder
+	if err := mptcp.WriteSS(&b, r.stack.Diag(r.now)); err != nil {
+		return err
+	}
+	words := strings.Fields(b.String())
+	for _, w := range words {
+		if name, v, ok := strings.Cut(w, ":"); ok && name == args[0] {
+			if v == args[1] {
+				return nil
+			}
+			return fmt.Errorf("%s is %s, want %s", name, v, args[1])
+		}
+	}
+	if args[1] != "0" {
+		return fmt.Errorf("%s is 0, want %s", args[0], args[1])
+	}
+	return nil
 }
 
 // mptcpState fails if no connection is in the state.
@@ -212,7 +240,13 @@ func (r *run) ip(args []string) error {
 		r.stack.FlushDestinations()
 		return nil
 	case strings.HasPrefix(line, "link set"):
-		return nil
+		return r.linkSet(args[2:])
+	case (strings.HasPrefix(line, "addr add ") || strings.HasPrefix(line, "address add ")) && len(args) > 2:
+		p, err := netip.ParsePrefix(args[2])
+		if err != nil {
+			return err
+		}
+		return r.addAddress(p.Addr())
 	case line == "mptcp endpoint flush":
 		r.stack.FlushEndpoints(r.now)
 		r.drain()
@@ -310,10 +344,19 @@ func (r *run) setSysctls(args []string) error {
 	return nil
 }
 
-// fixed are sysctls whose value has no effect here: the stack has no such thing,
-// or does as the value says whatever it is.
+// fixed are sysctls that change nothing here: the stack has no such thing (""), or
+// always does as one of these values says.
 var fixed = map[string]string{
-	"net.ipv4.tcp_migrate_req": "",
+	"net.ipv4.tcp_migrate_req": "", "net.ipv4.tcp_no_metrics_save": "", "net.ipv4.tcp_autocorking": "", "net.ipv4.tcp_early_demux": "",
+	"net.ipv4.tcp_limit_output_bytes": "", "net.ipv4.tcp_max_tw_buckets": "", "net.ipv4.tcp_tw_reuse": "", "net.ipv4.tcp_wmem": "",
+	"net.ipv4.tcp_adv_win_scale": "", "net.ipv4.tcp_app_win": "", "net.ipv4.tcp_comp_sack_nr": "", "net.ipv4.tcp_comp_sack_delay_ns": "",
+	"net.ipv4.tcp_comp_sack_slack_ns": "", "net.ipv4.tcp_pacing_ss_ratio": "", "net.ipv4.tcp_pacing_ca_ratio": "", "net.ipv4.tcp_fack": "",
+	"net.ipv4.tcp_backlog_ack_defer": "", "net.ipv4.tcp_no_ssthresh_metrics_save": "", "net.ipv4.tcp_moderate_rcvbuf": "1",
+	"net.ipv4.tcp_dsack": "1", "net.ipv4.tcp_early_retrans": "3 4", "net.ipv4.tcp_recovery": "1", "net.ipv4.tcp_reflect_tos": "0",
+	"net.ipv4.tcp_shrink_window": "0", "net.ipv4.tcp_retrans_collapse": "", "net.ipv4.tcp_thin_linear_timeouts": "0", "net.ipv4.tcp_stdurg": "0",
+	"net.ipv4.tcp_rfc1337": "0", "net.ipv4.tcp_invalid_ratelimit": "500", "net.ipv4.tcp_orphan_retries": "0", "net.ipv4.tcp_retries1": "",
+	"net.core.rmem_max": "", "net.core.wmem_max": "", "net.core.optmem_max": "", "net.core.default_qdisc": "", "net.mptcp.scheduler": "default",
+	"net.mptcp.pm_type": "0",
 }
 
 // sysctlSet sets one key for sockets that are made from now on.
@@ -324,7 +367,7 @@ func (r *run) sysctlSet(kv string) error {
 		return fmt.Errorf("sysctl %s without a value", kv)
 	}
 	if want, ok := fixed[key]; ok {
-		if want != "" && v != want {
+		if want != "" && !slices.Contains(strings.Fields(want), v) {
 			return unsupported("sysctl %s=%s", key, v)
 		}
 		return nil
@@ -337,11 +380,23 @@ func (r *run) sysctlSet(kv string) error {
 		cfg.TCP.CongestionControl = v
 		return nil
 	}
+	if sizes := strings.Fields(v); key == "net.ipv4.tcp_rmem" && len(sizes) == 3 {
+		most, err := strconv.Atoi(sizes[2])
+		if err != nil || most <= 0 {
+			return fmt.Errorf("tcp_rmem=%q", v)
+		}
+		cfg.TCP.MaxWindow, cfg.RecvBufferMax = most, most
+		return nil
+	}
 	n, err := strconv.Atoi(v)
 	if err != nil {
 		return unsupported("sysctl %s=%s", key, v)
 	}
 	switch key {
+	case "net.mptcp.allow_join_initial_addr_port":
+		cfg.DenyJoinInitial = n == 0
+	case "net.mptcp.stale_loss_cnt":
+		cfg.StaleLossCount = orNone(n)
 	case "net.ipv4.tcp_ecn":
 		if n < 0 || n > 2 {
 			return unsupported("sysctl %s=%s", key, v)

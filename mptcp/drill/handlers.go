@@ -144,9 +144,16 @@ func callAccept(r *run, a args) (*socket.Op, func(int) error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	flags, err := a.optionalFlags(3) // of accept4
+	if err != nil {
+		return nil, nil, err
+	}
 	return r.sock.AcceptOp(r.now, fd), func(n int) error {
 		if n < 0 {
 			return nil
+		}
+		if flags&socket.ONonblock != 0 {
+			r.sock.SetFlags(n, socket.ONonblock)
 		}
 		script := int(a.c.Result.Int)
 		r.name(script, n)

@@ -149,15 +149,19 @@ func (r *run) readReport(m message, fd int) (*socket.Op, func(int) error, error)
 
 func callSendmsg(r *run, a args) (*socket.Op, func(int) error, error) {
 	m, fd, flags, err := messageCall(a)
-	if err == nil && len(m.controls) > 0 {
-		err = unsupported("msg_control of sendmsg")
+	stamps := 0
+	for _, c := range m.controls {
+		if c.level != socket.SOLSocket || c.kind != socket.SOTimestamping {
+			err = unsupported("a control message of level %d and type %d", c.level, c.kind)
+		}
+		stamps |= int(c.data[""])
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	to := r.peer()
 	r.opens(a, flags, to)
-	return r.sock.SendVectorOp(r.now, fd, m.sizes, flags, to), nil, nil
+	return r.sock.SendVectorOp(r.now, fd, m.sizes, flags, stamps, to), nil, nil
 }
 
 // messageCall reads the arguments of a call with a msghdr.

@@ -320,6 +320,7 @@ func (k *kernelRun) kernelEpollWait(c *Call, ep int) (doCall, func(int) error, e
 
 func (k *kernelRun) kernelSendmsg(c *Call, fd int) (doCall, func(int) error, error) {
 	var sizes []int
+	var oob []byte
 	flags := 0
 	var err error
 	if c.Name == "writev" {
@@ -328,6 +329,14 @@ func (k *kernelRun) kernelSendmsg(c *Call, fd int) (doCall, func(int) error, err
 		var m message
 		m, err = readMessage(&c.Args[1])
 		sizes, flags = m.sizes, argInt(c, 2)
+		for _, s := range m.controls { // a number each
+			h := make([]byte, unix.CmsgSpace(4))
+			binary.NativeEndian.PutUint64(h, uint64(unix.CmsgLen(4)))
+			binary.NativeEndian.PutUint32(h[8:], uint32(s.level))
+			binary.NativeEndian.PutUint32(h[12:], uint32(s.kind))
+			binary.NativeEndian.PutUint32(h[16:], uint32(s.data[""]))
+			oob = append(oob, h...)
+		}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -342,7 +351,7 @@ func (k *kernelRun) kernelSendmsg(c *Call, fd int) (doCall, func(int) error, err
 		k.opens(args{k.run, c}, flags, at)
 		to = sockaddr(at)
 	}
-	return func() (int, error) { return unix.SendmsgBuffers(fd, iov, nil, to, flags|unix.MSG_NOSIGNAL) }, nil, nil
+	return func() (int, error) { return unix.SendmsgBuffers(fd, iov, oob, to, flags|unix.MSG_NOSIGNAL) }, nil, nil
 }
 
 // kernelRecvmsg reads as the script says and compares the control messages.

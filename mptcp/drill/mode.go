@@ -141,7 +141,8 @@ func (s *settings) apply(file string, o ScriptOption, defines map[string]string)
 			return fail("needs NAME=VALUE")
 		}
 		defines[k] = v
-	case "ip_version", "non_fatal", "gateway_ip", "netmask_ip", "dry_run", "verbose":
+	case "ip_version", "non_fatal", "gateway_ip", "netmask_ip", "dry_run", "verbose", "debug", "speed", "init_scripts",
+		"code_command", "code_format", "code_sockopt", "tun_dev", "persistent_tun_dev", "send_omit_free":
 		// The version is the mode's; the others say nothing about the stack.
 	default:
 		return fail("is not supported")

@@ -61,18 +61,23 @@ type sendMark struct {
 	sent  bool
 }
 
-// noteSend notes that a send has taken what was written last.
-func (f *file) noteSend(flags int) {
+// noteSend notes that a send has taken what was written last; stamps, if it is not 0, is
+// what to record of it instead of what SO_TIMESTAMPING says (__sock_cmsg_send).
+func (f *file) noteSend(flags, stamps int) {
 	r := &f.reports
+	const records = TimestampingTxSoftware | TimestampingTxSched | TimestampingTxAck
+	if stamps &= records; stamps == 0 {
+		stamps = r.stamping & records
+	}
 	if flags&MsgZerocopy != 0 && r.zerocopy {
 		r.copies = append(r.copies, sendMark{end: r.wrote, id: r.nextID})
 		r.nextID++
 	}
-	if r.stamping&(TimestampingTxSoftware|TimestampingTxSched|TimestampingTxAck) != 0 {
+	if stamps != 0 {
 		if n := len(r.stamps); n > 0 && !r.stamps[n-1].sent {
 			r.stamps = r.stamps[:n-1] // they share a buffer, which has one key (tcp_tx_timestamp)
 		}
-		r.stamps = append(r.stamps, sendMark{end: r.wrote, id: uint32(r.wrote - r.stampBase - 1), flags: r.stamping})
+		r.stamps = append(r.stamps, sendMark{end: r.wrote, id: uint32(r.wrote - r.stampBase - 1), flags: r.stamping&^records | stamps})
 	}
 }
 

@@ -50,15 +50,16 @@ func (f *file) begin(c *mptcp.Conn) {
 
 // sendOp is one sendto, sendmsg or write.
 type sendOp struct {
-	l     *Layer
-	op    *Op
-	fd    int
-	p     []byte
-	flags int
-	to    netip.AddrPort
-	begun bool // Fast Open has
-	sent  int
-	cuts  []int // where buffers end that hold no more pages (MSG_ZEROCOPY)
+	l      *Layer
+	op     *Op
+	fd     int
+	p      []byte
+	flags  int
+	to     netip.AddrPort
+	begun  bool // Fast Open has
+	sent   int
+	stamps int   // of this send alone, as SO_TIMESTAMPING
+	cuts   []int // where buffers end that hold no more pages (MSG_ZEROCOPY)
 }
 
 // SendOp is sendto, sendmsg and write: it waits until all is taken, and returns what
@@ -80,7 +81,8 @@ const maxFrags = 17
 
 // SendVectorOp is sendmsg with a vector of buffers of these sizes, of zeros. With
 // MSG_ZEROCOPY each is a page of its own, and a segment cannot have more than maxFrags.
-func (l *Layer) SendVectorOp(now clock.Instant, fd int, sizes []int, flags int, to netip.AddrPort) *Op {
+// stamps is the value of a control message SO_TIMESTAMPING, 0: there is none.
+func (l *Layer) SendVectorOp(now clock.Instant, fd int, sizes []int, flags, stamps int, to netip.AddrPort) *Op {
 	total, pages := 0, 0
 	var cuts []int
 	for _, n := range sizes {
@@ -90,7 +92,7 @@ func (l *Layer) SendVectorOp(now clock.Instant, fd int, sizes []int, flags int, 
 		total += n
 		pages += (n + 4095) / 4096
 	}
-	s := &sendOp{l: l, fd: fd, p: make([]byte, total), flags: flags, to: to}
+	s := &sendOp{l: l, fd: fd, p: make([]byte, total), flags: flags, stamps: stamps, to: to}
 	if f, e := l.socket(fd); e == OK && f.reports.zerocopy && flags&MsgZerocopy != 0 {
 		s.cuts = cuts
 	}
@@ -105,7 +107,7 @@ func (l *Layer) WriteOp(now clock.Instant, fd int, p []byte, flags int) *Op {
 func (s *sendOp) try(now clock.Instant) (int, Errno) {
 	n, e := s.attempt(now)
 	if f, no := s.l.socket(s.fd); no == OK && e == OK && n > 0 {
-		f.noteSend(s.flags)
+		f.noteSend(s.flags, s.stamps)
 	}
 	return n, e
 }
