@@ -75,7 +75,7 @@ func (c *Conn) tellSubflow(now clock.Instant, kind pm.EventKind, sf *subflow) {
 
 func (sf *subflow) event(kind pm.EventKind) pm.Event {
 	return pm.Event{Kind: kind, Path: sf.id, Local: sf.local, Remote: sf.remote,
-		LocalID: sf.localID, RemoteID: sf.remoteID, Backup: sf.backup || sf.peerBackup, ServerSide: sf.conn.server}
+		LocalID: sf.localID, RemoteID: sf.remoteID, Backup: sf.peerBackup, ServerSide: sf.conn.server}
 }
 
 // tellConn tells of the connection: its first subflow's handshake, or more.

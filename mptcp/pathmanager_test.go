@@ -428,12 +428,24 @@ func TestUserspaceManager(t *testing.T) {
 	}
 	d.wait(time.Second)
 	said(0, "SF_PRIO] remid=10 locid=1 saddr4=10.0.2.1 daddr4=10.0.2.2 backup=1")
+	if err := s.SetFlags(d.now, token, addrPort("10.0.2.2:0"), addrPort("10.0.2.1:0"), pm.Backup); err != nil { // said again
+		t.Fatal(err)
+	}
+	d.wait(time.Second)
+	said(0, "SF_PRIO] remid=10 locid=1 saddr4=10.0.2.1 daddr4=10.0.2.2 backup=1")
+	if err := s.Announce(d.now, token, ep("10.0.2.2", "id 10", "signal")); err != nil { // likewise
+		t.Fatal(err)
+	}
+	d.wait(time.Second)
+	said(0, "ANNOUNCED] remid=10 daddr4=10.0.2.2")
+	d.counts(0, map[string]uint64{"AddAddr": 2, "EchoAddTx": 2, "MPJoinSynTx": 1})
+	d.counts(1, map[string]uint64{"AddAddrTx": 2, "EchoAdd": 2})
 	if err := s.Remove(d.now, token, 10); err != nil {
 		t.Fatal(err)
 	}
 	d.wait(time.Second)
 	said(0, "REMOVED] remid=10", "SF_CLOSED] remid=10 locid=1 saddr4=10.0.2.1 daddr4=10.0.2.2 backup=1")
-	said(1, "SF_CLOSED] remid=1 locid=10 saddr4=10.0.2.2 daddr4=10.0.2.1 backup=1")
+	said(1, "SF_CLOSED] remid=1 locid=10 saddr4=10.0.2.2 daddr4=10.0.2.1 backup=0") // what the peer asked for
 	if err := s.CreateSubflow(d.now, token, ep("10.0.3.2", "id 23"), d.client.LocalAddr()); err != nil {
 		t.Fatal(err)
 	}
@@ -454,7 +466,7 @@ func TestUserspaceManager(t *testing.T) {
 	if err := d.hosts[0].Remove(d.now, d.client.Token(), 0); err != pm.EINVAL {
 		t.Errorf("a command for a connection of the in-kernel manager: %v", err)
 	}
-	d.counts(1, map[string]uint64{"RmSubflow": 1, "MPPrioTx": 1})
+	d.counts(1, map[string]uint64{"RmSubflow": 1, "MPPrioTx": 2})
 	d.client.Close()
 	d.server.Close()
 	d.wait(time.Second)

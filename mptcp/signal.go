@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"mptcplab/mptcp/clock"
@@ -90,6 +91,7 @@ func (s *signals) waiting() bool {
 
 // announce begins to send ADD_ADDR.
 func (c *Conn) announce(now clock.Instant, id uint8, addr netip.AddrPort) {
+	c.signals.announced = slices.DeleteFunc(c.signals.announced, func(a announcement) bool { return a.id == id && a.addr == addr })
 	c.signals.announced = append(c.signals.announced, announcement{id: id, addr: addr, state: signalWanted, at: c.repeatAt(now, 0)})
 	c.again = true
 }
@@ -445,17 +447,20 @@ func (sf *subflow) handlePrio(now clock.Instant, backup bool) {
 	if sf.peerBackup != backup {
 		sf.peerBackup = backup
 		sf.trace(now, trace.Event{Kind: trace.SubflowBackup, Flag: backup, Text: "peer"})
-		c.tellSubflow(now, pm.SubPriority, sf)
 	}
+	c.tellSubflow(now, pm.SubPriority, sf)
 }
 
 // setBackup tells the peer by MP_PRIO how to use the subflow.
 func (sf *subflow) setBackup(now clock.Instant, backup bool) {
-	if sf.backup == backup || sf.over {
+	if sf.over {
+		return
+	}
+	sf.prio.want() // also if it is so already, as by Linux
+	sf.conn.again = true
+	if sf.backup == backup {
 		return
 	}
 	sf.backup = backup
-	sf.prio.want()
-	sf.conn.again = true
 	sf.trace(now, trace.Event{Kind: trace.SubflowBackup, Flag: backup, Text: "local"})
 }

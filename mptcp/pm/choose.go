@@ -15,6 +15,11 @@ func (k *Kernel) work(c *conn) {
 		return
 	}
 	var both *Endpoint // just announced, and to be used
+	defer func() {
+		if both != nil && both.ID != c.mpcID {
+			c.localUsed++ // it counts as used, though there was no room for a subflow
+		}
+	}()
 	if k.announces(c) && len(c.announced) < k.count(Signal) {
 		if c.announcing {
 			return
@@ -240,7 +245,7 @@ func (k *Kernel) peerAnnounced(c *conn, e *Event) {
 // are any, else from one laminar endpoint that has no subflow yet, else from whatever
 // address the route gives (fill_local_addresses_vec).
 func (k *Kernel) join(c *conn, to netip.AddrPort, id uint8) {
-	cFlag := k.cFlagCase(c)
+	cFlag := id != 0 && k.cFlagCase(c)
 	switch {
 	case k.count(Fullmesh) > 0:
 		k.joinFullmesh(c, to, id, cFlag)

@@ -37,10 +37,10 @@ func (k *Kernel) SetLimits(l Limits) error {
 func (k *Kernel) Limits() Limits { return k.limits }
 
 // CheckEndpoint says what is wrong with an endpoint to be added: EINVAL for a port
-// that is not signalled, for signal with fullmesh, for implicit.
+// that is not signalled, or of a subflow endpoint, for signal with fullmesh, for implicit.
 func CheckEndpoint(e Endpoint) error {
 	switch {
-	case !e.Addr.IsValid(), e.Port != 0 && e.Flags&Signal == 0, e.Flags&(Signal|Fullmesh) == Signal|Fullmesh, e.Flags&Implicit != 0:
+	case !e.Addr.IsValid(), e.Port != 0 && e.Flags&(Signal|Subflow) != Signal, e.Flags&(Signal|Fullmesh) == Signal|Fullmesh, e.Flags&Implicit != 0:
 		return EINVAL
 	}
 	return nil
@@ -176,15 +176,14 @@ func (k *Kernel) leave(c *conn, e *Endpoint) {
 	using := c.usesAddr(e)
 	id := c.id(e)
 	announced := c.unannounce(e.ID)
-	if announced {
-		c.used.remove(e.ID)
-	}
 	if announced || using && e.Flags&Implicit == 0 {
 		k.do(Action{Kind: Remove, Token: c.token, Path: -1, LocalID: id})
 	}
 	joins := using && k.closeFrom(c, id)
 	if e.Flags&Subflow != 0 {
 		c.unuse(id)
+	} else {
+		c.used.remove(e.ID)
 	}
 	if c.mpcID == e.ID {
 		c.mpcID = 0
@@ -240,6 +239,9 @@ func (k *Kernel) RemoveID0(now clock.Instant, a netip.Addr) {
 	for _, c := range k.conns {
 		if c.local.Addr() != a.Unmap() {
 			continue
+		}
+		if i := k.find(c.mpcID); i >= 0 && k.endpoints[i].Port == 0 {
+			c.unannounce(c.mpcID)
 		}
 		k.do(Action{Kind: Remove, Token: c.token, Path: -1, LocalID: 0})
 		joins := k.closeFrom(c, 0)

@@ -207,6 +207,7 @@ func TestEndpointCommands(t *testing.T) {
 	fails(Endpoint{Addr: ad("10.0.2.1"), Flags: Signal}, EEXIST)
 	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, ID: 1}, EBUSY)
 	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Subflow, Port: 5}, EINVAL)
+	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Signal | Subflow, Port: 5}, EINVAL)
 	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Signal | Fullmesh}, EINVAL)
 	fails(Endpoint{Addr: ad("10.0.3.1"), Flags: Implicit}, EINVAL)
 	fails(Endpoint{Flags: Subflow}, EINVAL)

@@ -88,7 +88,7 @@ type Event struct {
 	Path              int // ordinal of the subflow; -1: none
 	Local, Remote     netip.AddrPort
 	LocalID, RemoteID uint8
-	Backup            bool
+	Backup            bool // the peer asked for it
 	ServerSide        bool
 	DenyJoinID0       bool // the peer set C in MP_CAPABLE
 	V4Only            bool // Established: an IPv4 socket, which takes no IPv6 subflow

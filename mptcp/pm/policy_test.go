@@ -89,6 +89,34 @@ func TestSignalAndSubflow(t *testing.T) {
 	tell(t, k, Event{Kind: AnnounceSent, LocalID: 1})
 	tell(t, k, Event{Kind: AnnounceEchoed, LocalID: 1})
 	expect(t, k)
+	used := func(want int) {
+		t.Helper()
+		if got := k.Tally(1).LocalAddrUsed; got != want {
+			t.Errorf("%d endpoints used, want %d", got, want)
+		}
+	}
+	used(1)
+	if err := k.DeleteEndpoint(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "remove id 1", "destroy 1")
+	used(0)
+	if _, err := k.AddEndpoint(Endpoint{Addr: ad("10.0.5.1"), Flags: Subflow}); err != nil { // there is room for it
+		t.Fatal(err)
+	}
+	expect(t, k, "join 10.0.5.1 id 1 to 10.0.9.1:80 id 0")
+	used(1)
+
+	// Without room for a subflow it counts as used all the same.
+	k = manager(t, "", Limits{}, Endpoint{Addr: ad("10.0.3.2"), ID: 1, Flags: Signal | Subflow})
+	open(k, false)
+	expect(t, k, "announce 10.0.3.2 id 1")
+	used(1)
+	if err := k.DeleteEndpoint(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, k, "remove id 1")
+	used(0)
 }
 
 // The initial subflow is removed by id 0, whoever joined from its address goes along;
@@ -104,6 +132,28 @@ func TestRemoveID0(t *testing.T) {
 	expect(t, k, "remove id 0", "destroy 0")
 	tell(t, k, Event{Kind: SubClosed, Path: 0})
 	expect(t, k)
+
+	k = manager(t, "", Limits{}, Endpoint{Addr: ad("10.0.1.1"), ID: 5, Flags: Signal})
+	open(k, false)
+	if got := k.Tally(1).AddAddrSignal; got != 0 {
+		t.Errorf("the initial address was announced: %d", got)
+	}
+	k.RemoveID0(0, ad("10.0.1.1"))
+	expect(t, k, "remove id 0", "destroy 0")
+	if _, err := k.AddEndpoint(signal); err != nil {
+		t.Fatal(err)
+	}
+	// As in Linux the endpoint of the initial address is free again, too.
+	expect(t, k, "announce 10.0.1.1 id 0")
+	tell(t, k, Event{Kind: AnnounceSent})
+	tell(t, k, Event{Kind: AnnounceEchoed})
+	expect(t, k, "announce 10.0.4.1 id 4")
+	tell(t, k, Event{Kind: AnnounceSent, LocalID: 4})
+	k.RemoveID0(0, ad("10.0.1.1")) // withdraws what was announced
+	expect(t, k, "remove id 0")
+	if got := k.Tally(1).AddAddrSignal; got != 1 {
+		t.Errorf("%d addresses are announced", got)
+	}
 }
 
 // Flush: the peer hears of what was announced, not of what was only used.

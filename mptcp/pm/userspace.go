@@ -2,6 +2,7 @@ package pm
 
 import (
 	"net/netip"
+	"slices"
 
 	"mptcplab/mptcp/clock"
 )
@@ -145,12 +146,9 @@ func (u *Userspace) Announce(token uint32, e Endpoint) error {
 	if _, err := c.append(e, false); err != nil {
 		return err
 	}
-	for _, id := range c.announced {
-		if id == e.ID {
-			return nil // its repetitions go on
-		}
+	if !slices.Contains(c.announced, e.ID) { // else it goes out anew, with its repetitions
+		c.announced = append(c.announced, e.ID)
 	}
-	c.announced = append(c.announced, e.ID)
 	u.do(Action{Kind: Announce, Token: token, Path: -1, Local: netip.AddrPortFrom(e.Addr, e.Port), LocalID: e.ID})
 	return nil
 }

@@ -36,7 +36,8 @@ func TestUserspaceCommands(t *testing.T) {
 	want(u.Announce(1, Endpoint{ID: 10, Addr: addr.Addr}), EINVAL)
 	want(u.Announce(1, Endpoint{Addr: addr.Addr, Flags: Signal}), EINVAL)
 	want(u.Announce(1, addr), nil, Action{Kind: Announce, Token: 1, Path: -1, Local: ap("10.0.2.2:0"), LocalID: 10})
-	for _, at := range []string{"10.0.2.2:80", "10.0.2.2:5000"} { // a join to the address, at whatever port
+	want(u.Announce(1, addr), nil, Action{Kind: Announce, Token: 1, Path: -1, Local: ap("10.0.2.2:0"), LocalID: 10}) // once more
+	for _, at := range []string{"10.0.2.2:80", "10.0.2.2:5000"} {                                                    // a join to the address, at whatever port
 		if id, err := u.LocalID(1, ap(at)); id != 10 || err != nil {
 			t.Errorf("%s has id %d, %v", at, id, err)
 		}

@@ -84,8 +84,8 @@ func (e *endpointDraft) keys(m *decode.Map) {
 	} else if e.Dev == "" && !e.Addr.IsValid() && e.ID == 0 {
 		m.Errorf("an endpoint is meant by dev, address or id")
 	}
-	if port != 0 && e.Flags&pm.Signal == 0 {
-		m.Errorf("a port is announced: flags must have signal")
+	if port != 0 && e.Flags&(pm.Signal|pm.Subflow) != pm.Signal {
+		m.Errorf("a port is announced: flags must have signal, and not subflow")
 	}
 	if e.Flags&pm.Fullmesh != 0 && e.Flags&pm.Signal != 0 {
 		m.Errorf("signal and fullmesh exclude each other, as in Linux")
