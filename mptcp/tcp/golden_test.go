@@ -32,8 +32,8 @@ func goodput(t testing.TB, name string, pt path, d time.Duration, seed uint64) (
 
 // TestGoldenGoodput compares goodput by loss, round-trip time and controller at
 // 20 Mbit/s, with a queue of one BDP, with the file in the repository: every change
-// of behaviour shows as a diff of it. go test -run TestGoldenGoodput -update
-// ./mptcp/tcp writes it anew.
+// of behaviour shows as a diff of it. go test ./mptcp/tcp -run TestGoldenGoodput
+// -update writes it anew.
 func TestGoldenGoodput(t *testing.T) {
 	if testing.Short() {
 		t.Skip("twenty minutes of packets")
@@ -43,7 +43,7 @@ func TestGoldenGoodput(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Goodput in Mbit/s from the fifth to the twentieth second, and segments sent again,\n")
 	fmt.Fprintf(&b, "# of one flow at 20 Mbit/s with a queue of one BDP (20 packets at least), by random\n")
-	fmt.Fprintf(&b, "# loss and round-trip time. Written by go test -run TestGoldenGoodput -update ./mptcp/tcp\n")
+	fmt.Fprintf(&b, "# loss and round-trip time. Written by go test ./mptcp/tcp -run TestGoldenGoodput -update\n")
 	fmt.Fprintf(&b, "%-8s %6s", "cc", "loss")
 	rtts := []int{10, 40, 100, 200}
 	for _, rtt := range rtts {
@@ -79,7 +79,7 @@ func TestGoldenGoodput(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log("if this change is meant: go test -run TestGoldenGoodput -update ./mptcp/tcp")
+		t.Log("if this change is meant: go test ./mptcp/tcp -run TestGoldenGoodput -update")
 	}
 }
 

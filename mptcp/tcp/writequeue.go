@@ -15,15 +15,16 @@ import (
 // buffers and chunks would end. Subflows have none: their chunks are mappings.
 
 const (
-	minTSOSegs     = 2           // tcp_min_tso_segs
-	winDivisor     = 3           // tcp_tso_win_divisor
-	tsoRTTLog      = 9           // tcp_tso_rtt_log
-	gsoMaxSize     = 65536 - 321 // less the headers (MAX_TCP_HEADER+1)
-	gsoMaxSegs     = 65535
-	pacingShift    = 10               // a chunk is what the pacing rate sends in about 1 ms
-	pacingCARate   = 120              // tcp_pacing_ca_ratio, percent
-	pacingSSRate   = 200              // tcp_pacing_ss_ratio
-	deferFreshness = time.Millisecond // a chunk waits for more only if the last went out that recently
+	minTSOSegs   = 2           // tcp_min_tso_segs
+	winDivisor   = 3           // tcp_tso_win_divisor
+	tsoRTTLog    = 9           // tcp_tso_rtt_log
+	gsoMaxSize   = 65536 - 321 // less the headers (MAX_TCP_HEADER+1)
+	gsoMaxSegs   = 65535
+	pacingShift  = 10               // a chunk is what the pacing rate sends in about 1 ms
+	pacingCARate = 120              // tcp_pacing_ca_ratio, percent
+	pacingSSRate = 200              // tcp_pacing_ss_ratio
+	deferRecent  = time.Millisecond // a chunk waits for more only if the last went out that recently
+	deferSoon    = time.Millisecond // and the next ACK is due that soon
 )
 
 // buffer is a part of the unsent bytes: an skb of Linux.
@@ -331,7 +332,7 @@ func (c *Conn) nagleHolds(how nagle) bool {
 // defers reports whether a chunk waits until more of the window is open
 // (tcp_tso_should_defer).
 func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete bool) bool {
-	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) >= deferFreshness {
+	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) >= deferRecent {
 		return false
 	}
 	mss := c.MSS()
@@ -340,8 +341,11 @@ func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete boo
 	if limit >= most*mss || !last && limit >= n || limit >= min(c.sndWnd, c.flow.Cwnd*mss)/c.cfg.TSOWinDivisor {
 		return false
 	}
-	if now.Sub(c.board.at(c.board.head).sentAt) < c.rtt.smoothed()/2 {
-		return false // the next ACK is too far off
+	// "If next ACK is likely to come too late, ie in more than min(1ms, half srtt), do
+	// not defer" (Linux since 6.18): what waits longer leaves in larger bursts.
+	srtt := c.rtt.smoothed()
+	if c.board.at(c.board.head).sentAt.Add(srtt).Sub(now) > min(srtt/2, deferSoon) {
+		return false
 	}
 	if cwnd < window && cwnd <= n {
 		c.cwndHeld = true
