@@ -192,8 +192,8 @@ func TestCubicDelta(t *testing.T) {
 
 // TestCubicFunction follows the window after a loss at 100 segments, RTT 100 ms:
 // cwnd 70, K = cubic_root(30/0.4) = 4.217 s, W(t) = 0.4 (t-K)^3 + 100. Reno with
-// the same decrease would have 70 + 0.53 t/RTT, which is less until K and in
-// between, so CUBIC rules.
+// the same decrease would have 70 + 0.53 t/RTT up to 100 and go on with t/RTT: where
+// that is less CUBIC rules.
 func TestCubicFunction(t *testing.T) {
 	f := flow(100, 100*ms)
 	c := newController(t, "cubic", f)
@@ -205,6 +205,9 @@ func TestCubicFunction(t *testing.T) {
 		now = round(c, f, now)
 		want := c04*math.Pow(now.Seconds()-k, 3) + 100
 		reno := 70 + 9.0/17*now.Seconds()/0.1
+		if beyond := (reno - 100) * 17 / 9; beyond > 0 {
+			reno = 100 + beyond
+		}
 		if want > reno+2 && math.Abs(float64(f.Cwnd)-want) > 2+want/50 {
 			t.Fatalf("cwnd %d at %.1f s, want %.1f", f.Cwnd, now.Seconds(), want)
 		}
@@ -215,18 +218,24 @@ func TestCubicFunction(t *testing.T) {
 }
 
 // TestCubicFriendly: with 10 ms and a small window Reno is faster, so the window
-// grows by 8/15 segments an RTT.
+// grows by 8/15 segments an RTT up to where it was at the loss, then by one.
 func TestCubicFriendly(t *testing.T) {
-	f := flow(20, 10*ms)
+	f := flow(80, 10*ms)
 	c := newController(t, "cubic", f)
 	f.SSThresh = c.SSThresh(f)
-	f.Cwnd = f.SSThresh // 14
+	f.Cwnd = f.SSThresh // 56
 	now := clock.Instant(0)
-	for range 75 {
+	for range 40 {
 		now = round(c, f, now)
 	}
-	if want := 14 + 75*8/15; f.Cwnd < want-3 || f.Cwnd > want+3 {
-		t.Errorf("cwnd %d after 75 RTTs, want %d", f.Cwnd, want)
+	if want := 56 + 40*8/15; f.Cwnd < want-3 || f.Cwnd > want+3 {
+		t.Errorf("cwnd %d after 40 RTTs, want %d", f.Cwnd, want)
+	}
+	for range 45 - 40 + 50 { // 24 take 45 RTTs
+		now = round(c, f, now)
+	}
+	if want := 80 + 50; f.Cwnd < want-3 || f.Cwnd > want+3 {
+		t.Errorf("cwnd %d after 95 RTTs, want %d", f.Cwnd, want)
 	}
 }
 

@@ -49,6 +49,7 @@ type cubicEpoch struct {
 	lastTime clock.Instant // of it
 	acks     int           // segments acknowledged towards reno
 	reno     int           // W_est: the window that Reno would have
+	prior    int           // cwnd_prior: the window at the last reduction; 0: none yet
 }
 
 // OnAck grows cwnd: slow start, then along the cubic function.
@@ -127,12 +128,22 @@ func cubicDelta(t int64) int {
 
 // friendly keeps per at what Reno with the same decrease would need: W_est grows
 // by 3 (1 - beta) / (1 + beta) segments for each cwnd segments acknowledged
-// (section 4.3), which is one for each 15/8 cwnd.
+// (section 4.3), which is one for each 15/8 cwnd; and "once W_est has grown to reach
+// the cwnd at the time of most recently setting ssthresh -- that is, W_est >=
+// cwnd_prior -- the sender SHOULD set alpha_cubic to 1"
+// (https://www.rfc-editor.org/rfc/rfc9438#section-4.3). Linux does not; a flow that
+// has to grow far beyond its last window, as newcomers have, is twice as fast here.
 func (c *cubic) friendly(f *Flow) {
-	if step := max(f.Cwnd*cubicRenoStep/8, 1); c.acks > step {
-		n := (c.acks - 1) / step
-		c.acks -= n * step
-		c.reno += n
+	for {
+		step := f.Cwnd
+		if c.prior == 0 || c.reno < c.prior {
+			step = max(f.Cwnd*cubicRenoStep/8, 1)
+		}
+		if c.acks <= step {
+			break
+		}
+		c.acks -= step
+		c.reno++
 	}
 	if c.reno > f.Cwnd {
 		c.per = min(c.per, f.Cwnd/(c.reno-f.Cwnd))
@@ -145,7 +156,7 @@ func (c *cubic) friendly(f *Flow) {
 func (c *cubic) SSThresh(f *Flow) int {
 	c.reduce(f)
 	c.before = c.cubicEpoch
-	c.running = false
+	c.running, c.prior = false, f.Cwnd
 	if f.Cwnd < c.lastMax {
 		c.lastMax = f.Cwnd * (cubicScale + cubicBeta) / (2 * cubicScale)
 	} else {
@@ -166,7 +177,7 @@ func (c *cubic) Undo(f *Flow) {
 func (c *cubic) Event(f *Flow, now clock.Instant, e Event) {
 	switch e {
 	case RTO:
-		c.cubicEpoch = cubicEpoch{}
+		c.cubicEpoch = cubicEpoch{prior: c.prior}
 	case IdleRestart:
 		if idle := now.Sub(c.lastAck); c.running && idle > 0 {
 			c.start = clock.Min(c.start.Add(idle), now)
