@@ -35,12 +35,28 @@ func (c *Conn) output(now clock.Instant, buf []byte) (link machine.LinkID, n int
 			if link, n, ok = c.sendData(now, buf); ok {
 				return link, n, true
 			}
-			if !c.again {
+			switch {
+			case c.again:
+				c.phase = phaseWork
+			case !c.nothingNew():
 				return 0, 0, false
 			}
-			c.phase = phaseWork
 		}
 	}
+}
+
+// nothingNew tells the subflows that the scheduler has nothing new for them; true: one had
+// waited for that, and repairs what it lost instead.
+func (c *Conn) nothingNew() (repairs bool) {
+	if c.streaming() {
+		return false
+	}
+	for _, sf := range c.subflows {
+		if sf.linked && !c.stack.links[sf.link].blocked {
+			repairs = sf.tcp.NothingNew() || repairs
+		}
+	}
+	return repairs
 }
 
 // outputOwed writes what TCP itself owes on the subflows, in their order. What

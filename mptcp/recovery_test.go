@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"mptcplab/mptcp/cc"
 	"mptcplab/mptcp/pm"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/wire"
 )
 
@@ -358,5 +360,161 @@ func TestOpportunisticRetransmission(t *testing.T) {
 	}
 	if slow.Cwnd != 4 || slow.SSThresh != 4 {
 		t.Errorf("cwnd %d, ssthresh %d, want half of 8", slow.Cwnd, slow.SSThresh)
+	}
+}
+
+// F-RTO (RFC 5682) on a subflow: after a timeout the first ACK that advances lets new data
+// out in place of repairs (step 2.b), and if the next one is for data that was never
+// repeated, the timeout was spurious (3.b): cwnd is as before.
+func TestFRTO(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Write(make([]byte, 20_000), false)
+	var ends []wire.Seq
+	for p.drain(); len(p.out) > 0; {
+		s := p.next()
+		ends = append(ends, s.Seq.Add(len(s.Payload)))
+	}
+	if len(ends) != 10 {
+		t.Fatalf("%d segments", len(ends))
+	}
+	for p.wait(time.Millisecond); c.subflows[0].rtos == 0; p.wait(time.Millisecond) {
+		p.flush() // a tail loss probe may come first
+	}
+	if s := x.get(); s.Seq != x.irs.Add(1) {
+		t.Fatalf("no retransmission: %s", s.String())
+	}
+	p.flush()
+	acked := 0
+	ack := func(n int) {
+		acked += ends[n-1].Sub(x.ack)
+		x.ack = ends[n-1]
+		x.put(wire.ACK, dataAck(key, x.ack.Sub(x.irs.Add(1))), "")
+	}
+	x.ack = x.irs.Add(1)
+	last := ends[len(ends)-1]
+	ack(2)
+	fresh := 0
+	for len(p.out) > 0 {
+		s := p.next()
+		if len(s.Payload) > 0 && s.Seq.Less(last) {
+			t.Errorf("a repair before the next ACK: %s", s.String())
+		}
+		if len(s.Payload) > 0 {
+			fresh++
+		}
+	}
+	if fresh != 3 { // what cwnd allows: 1, and one for each segment acknowledged
+		t.Errorf("%d new segments, want 3", fresh)
+	}
+	ack(3)
+	if f := c.subflows[0].tcp.Flow(); f.State != cc.Open || f.Cwnd < 10 {
+		t.Errorf("state %v, cwnd %d", f.State, f.Cwnd)
+	}
+	for len(p.out) > 0 {
+		if s := p.next(); len(s.Payload) > 0 && s.Seq.Less(last) {
+			t.Errorf("a repair of what was not lost: %s", s.String())
+		}
+	}
+}
+
+// Where the scheduler gives the subflow nothing new, because it is for backup and another
+// works, repairs do not wait for it.
+func TestFRTOWithoutNewData(t *testing.T) {
+	p := newPeer(t, scriptHost)
+	x, c, key := p.accepted(wire.CapSHA256)
+	c.Write(make([]byte, 1500), false)
+	for p.drain(); len(p.out) > 0; {
+		x.get()
+	}
+	sent := x.ack
+	p.joined(c, key, 3)
+	p.wait(150 * time.Millisecond)
+	x.ack = x.irs.Add(1)
+	x.put(wire.ACK, wire.Options{Has: wire.HasMPPrio, MPPrio: wire.MPPrio{Backup: true}}, "")
+	c.Write(make([]byte, 20_000), false)
+	p.drain()
+	rtos := c.subflows[0].rtos
+	for ; c.subflows[0].rtos == rtos; p.wait(time.Millisecond) {
+		if p.now > 1e10 {
+			t.Fatal("no timeout")
+		}
+	}
+	p.flush()
+	if n, _, _ := c.subflows[0].Unsent(); n == 0 || c.subflows[1].tcp.Room(p.now) > 0 {
+		t.Fatalf("%d bytes wait, room for %d on the other", n, c.subflows[1].tcp.Room(p.now))
+	}
+	x.ack = x.irs.Add(1 + 508)
+	x.put(wire.ACK, dataAck(key, 508), "")
+	repaired := false
+	for len(p.out) > 0 {
+		s := p.next()
+		if s.Dst == x.local && len(s.Payload) > 0 {
+			repaired = repaired || s.Seq == x.ack
+			if !s.Seq.Less(sent) {
+				t.Errorf("new data on the backup: %s", s.String())
+			}
+		}
+	}
+	if !repaired {
+		t.Error("no repair")
+	}
+}
+
+// Probes of the path's MTU (RFC 4821) on a subflow: larger segments than the MSS, each with
+// one mapping, raise it where the path lets them pass; where it drops them without a word,
+// they cost a repair and no congestion, and the MSS stays below.
+func TestMTUProbing(t *testing.T) {
+	for _, v := range []struct {
+		name    string
+		limit   int // larger packets are dropped in silence
+		checks  bool
+		atLeast int
+		atMost  int
+	}{
+		{"passes", 1500, false, 1480, 1500},
+		{"passes, with checksums", 1500, true, 1480, 1500},
+		{"1300", 1300, false, 1280, 1300},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			cfg := Config{ChecksumEnabled: v.checks, TCP: tcp.Config{MTUProbing: tcp.MTUProbingAlways}}
+			w := newWorld(t, 2, twoPaths(cfg), acceptor(cfg), 4)
+			largest, probes, dropped := 0, 0, 0
+			for i, pipe := range w.pipes {
+				pipe.rate, pipe.queue = 2_000_000, 1<<20
+				pipe.filter = func(s *wire.Segment) bool {
+					n := len(wire.AppendPacket(nil, s))
+					if len(s.Payload) > 0 && i%2 == 0 && s.Options.DSS.HasMap && int(s.Options.DSS.DataLen) > largest {
+						largest = int(s.Options.DSS.DataLen)
+						probes++
+					}
+					if n > v.limit {
+						dropped++
+						return false
+					}
+					return true
+				}
+			}
+			p := w.connect(3_000_000, 0, "10.0.1.1:0", "10.0.1.2:80")
+			joined := w.run(time.Minute, func() bool {
+				return len(p.client.c.subflows) == 2 && p.server != nil && p.server.got > 2_800_000
+			})
+			if !joined {
+				t.Fatal(p.state())
+			}
+			for _, sf := range p.client.c.subflows {
+				in := sf.tcp.Info(w.now)
+				if size := in.SndMSS + dssReserve + 52; size < v.atLeast || size > v.atMost {
+					t.Errorf("subflow %d: packets of %d bytes, want %d to %d", sf.id, size, v.atLeast, v.atMost)
+				}
+				if v.limit < 1500 && (in.TotalRTO > 0 || in.CAState != 0 && in.CAState != 1) {
+					t.Errorf("subflow %d: %d timeouts, state %d", sf.id, in.TotalRTO, in.CAState)
+				}
+			}
+			if dropped == 0 && v.limit < 1500 || probes < 3 {
+				t.Errorf("%d probes grew, %d were dropped", probes, dropped)
+			}
+			p.finish(time.Minute)
+		})
 	}
 }

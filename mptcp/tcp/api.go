@@ -23,8 +23,7 @@
 //
 // Decisions, times and their order are Linux 6.18's, checked by running the same
 // scripts on both (mptcp/drill). Unlike it, a subflow does not restart the RTO at
-// a tail loss probe (see extendRTO), it has no step 2.b of F-RTO, for its new data
-// is the scheduler's, and its segments end at mappings, not at chunks. Every ICMP
+// a tail loss probe (see extendRTO), and its segments end at mappings, not at chunks. Every ICMP
 // error but a refusal in SYN-SENT is a hint. There is no urgent data.
 package tcp
 
@@ -56,7 +55,7 @@ type Config struct {
 	Cork              bool          // TCP_CORK: a partial segment waits for more; of plain streams
 	ECN               ECNMode       // tcp_ecn
 	NoFRTO            bool          // tcp_frto=0
-	MTUProbing        MTUProbing    // tcp_mtu_probing; probes are of plain streams
+	MTUProbing        MTUProbing    // tcp_mtu_probing
 	Reordering        int           // 0 is 3 (tcp_reordering): duplicate ACKs before loss is assumed, segments
 	MinTSOSegs        int           // 0 is 2 (tcp_min_tso_segs): the least segments of a chunk
 	TSOWinDivisor     int           // 0 is 3 (tcp_tso_win_divisor): a chunk waits for that part of the window

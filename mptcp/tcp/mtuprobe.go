@@ -31,7 +31,9 @@ const (
 	probeMinCwnd   = 11
 )
 
-// mtuProbe is the search for the MTU of the path. Sizes are those of IP packets.
+// mtuProbe is the search for the MTU of the path. Sizes are those of IP packets. A probe of
+// a subflow has one mapping, as each of its segments; its size counts the room that is kept
+// for it.
 type mtuProbe struct {
 	enabled   bool
 	bounds    bool // low bounds the MSS
@@ -84,7 +86,7 @@ func (c *Conn) probeRoom(now clock.Instant, unsent int) int {
 		return 0
 	}
 	mss := c.MSS()
-	n := (p.high+p.low)/2 - c.overhead()
+	n := (p.high+p.low)/2 - c.overhead() - c.reserved
 	if p.high-p.low < probeThreshold {
 		c.searchAgain(now)
 		return 0
@@ -116,7 +118,7 @@ func (c *Conn) searchAgain(now clock.Instant) {
 // probeSent notes that n bytes at ssn went out as a probe. It counts for two
 // segments.
 func (c *Conn) probeSent(ssn wire.Seq, n int) {
-	c.mtup.size, c.mtup.at = n+c.overhead(), span{ssn, ssn.Add(n)}
+	c.mtup.size, c.mtup.at = n+c.overhead()+c.reserved, span{ssn, ssn.Add(n)}
 	c.flow.Cwnd--
 }
 
@@ -128,7 +130,7 @@ func (c *Conn) mtuProbeAcked() {
 		return
 	}
 	c.priorSSThresh = c.currentSSThresh()
-	f.Cwnd = max(f.Cwnd*(c.MSS()+c.overhead())/p.size, 1)
+	f.Cwnd = max(f.Cwnd*(c.MSS()+c.overhead()+c.reserved)/p.size, 1)
 	f.SSThresh = c.currentSSThresh()
 	p.low, p.size = p.size, 0
 	f.MSS = c.MSS()

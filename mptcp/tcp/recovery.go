@@ -282,7 +282,7 @@ func (c *Conn) lossStateAck(now clock.Instant, a *ackEvent) {
 			// Step 2.b: "transmit up to two new (previously unsent) segments".
 			c.highSeq = c.sndNxt
 			n, _, _ := c.upper.Unsent()
-			if c.frtoNew = c.streams() && n > 0 && c.sendsData() && c.sndNxt.Less(c.SndWndEnd()); c.frtoNew {
+			if c.frtoNew = n > 0 && c.sendsData() && c.sndNxt.Less(c.SndWndEnd()); c.frtoNew {
 				return
 			}
 			c.frto = false
@@ -299,6 +299,16 @@ func (c *Conn) lossStateAck(now clock.Instant, a *ackEvent) {
 			c.board.dupSACKs = 0
 		}
 	}
+}
+
+// NothingNew says that the owner has no new data for the subflow now. True: it waited for
+// some by step 2.b of F-RTO, and what was lost goes out instead, as where nothing is unsent.
+func (c *Conn) NothingNew() bool {
+	if !c.frtoNew || c.highSeq.Less(c.sndNxt) {
+		return false
+	}
+	c.frto, c.frtoNew = false, false
+	return true
 }
 
 // undoLoss ends Loss if it was needless, which F-RTO may know already.

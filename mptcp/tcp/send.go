@@ -23,7 +23,7 @@ func (c *Conn) sendsData() bool {
 
 // Room returns how many bytes of one new segment the congestion window, the
 // peer's window, the pacer, Nagle's algorithm and probe credit (TLP, persist)
-// allow now: at most MSS, 0 for none. Where nothing is unsent it says what could
+// allow now: at most MSS, or more if it is to probe the path's MTU; 0 for none. Where nothing is unsent it says what could
 // be sent.
 func (c *Conn) Room(now clock.Instant) int {
 	if !c.sendsData() {
@@ -44,6 +44,9 @@ func (c *Conn) Room(now clock.Instant) int {
 	}
 	if c.repairsFirst() || c.pacerHolds(now) {
 		return 0
+	}
+	if probe := c.probeRoom(now, unsent); probe != 0 {
+		return max(probe, 0)
 	}
 	return n
 }
