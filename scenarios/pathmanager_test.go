@@ -99,6 +99,32 @@ expect:
 	}
 }
 
+// reset_loss_cnt: the sender gives a silent path up by a RST that says why; else it stays.
+func TestResetLossCount(t *testing.T) {
+	for reset, rsts := range map[string]string{"0": "0", "2": "1"} {
+		run := runText(t, `
+topology:
+  hosts: {phone, server}
+  routers: {router}
+  links:
+    wifi: {ends: [phone, router], rate: 8mbit, delay: 10ms}
+    lte:  {ends: [phone, router], rate: 8mbit, delay: 25ms}
+    lan:  {ends: [router, server]}
+mptcp: {reset_loss_cnt: `+reset+`}
+workloads: {get: {type: bulk, client: phone.wifi, server: server, download: 8MB}}
+timeline: [{at: 1s, link: wifi, blackhole: true}]
+expect:
+  - host.server.counter.MPTcpExtMPRstTx == `+rsts+`
+  - flow.get.fallback == false
+`)
+		for _, e := range run.Expect {
+			if !e.Pass {
+				t.Errorf("reset_loss_cnt %s: %s: measured %s", reset, e.That, e.Measured)
+			}
+		}
+	}
+}
+
 // allHeld runs a file in virtual time; every expectation is to hold.
 func allHeld(t *testing.T, file string) {
 	t.Helper()

@@ -69,6 +69,7 @@ func TCPConfig(s Settings) tcp.Config {
 		NoWindowScaling:   s.TCP["window_scaling"] == "false",
 		FinTimeout:        duration(s.TCP["fin_timeout"]),
 		NoIdleRestart:     s.TCP["slow_start_after_idle"] == "false",
+		MTUProbing:        tcp.MTUProbing(integer(s.TCP["mtu_probing"])),
 		ECN:               map[string]tcp.ECNMode{"0": tcp.ECNOff, "1": tcp.ECNOn}[s.TCP["ecn"]],
 	}
 }

@@ -83,6 +83,7 @@ var tcpSettings = []setting{
 	{name: "syncookies", kind: intSetting, def: "1", most: 2, host: true, sysctl: true, ours: true, doc: "SYN cookies: 0 never, 1 under pressure, 2 always"},
 	{name: "fastopen", kind: intSetting, def: "1", host: true, sysctl: true, ours: true, doc: "bits as in Linux: 1 client, 2 server; what a socket may ask for, and workloads do not"},
 	{name: "ecn", kind: intSetting, def: "2", most: 2, sysctl: true, ours: true, doc: "0 off, 1 asked for, 2 on request"},
+	{name: "mtu_probing", kind: intSetting, def: "0", most: 2, sysctl: true, ours: true, doc: "RFC 4821: 0 off, 1 where timeouts suggest a black hole, 2 always"},
 	{name: "slow_start_after_idle", kind: boolSetting, def: "true", sysctl: true, ours: true, doc: "restart after idle"},
 	{name: "no_metrics_save", kind: boolSetting, def: "false", fixed: "true", sysctl: true, doc: "forget metrics of closed connections"},
 	{name: "moderate_rcvbuf", kind: boolSetting, def: "true", sysctl: true, doc: "receive buffer autotuning"},

@@ -75,6 +75,23 @@ func TestHostSettings(t *testing.T) {
 	}
 }
 
+// The settings by which the stack does what RFC 8684 asks for and Linux does not.
+func TestSettingsBeyondLinux(t *testing.T) {
+	f, err := Load(write(t, "s.yaml", strings.Replace(base, "mptcp: {scheduler: minrtt}",
+		"mptcp: {data_ack_on_advance: true, reset_loss_cnt: 5, join_delay: 300ms, remove_addr_keepalive: true}", 1)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := f.Runs[0].Hosts[1].StackConfig()
+	if c := h.Default; !c.DataAckOnAdvance || c.ResetLossCount != 5 || h.JoinDelay != 300*time.Millisecond || !c.RemoveAddrKeepalive {
+		t.Errorf("%+v", h)
+	}
+	_, err = Load(write(t, "s.yaml", strings.Replace(base, "download: 1MB", "download: 1MB, mptcp: {join_delay: 1s}", 1)), Options{})
+	if err == nil || !strings.Contains(err.Error(), "join_delay") {
+		t.Errorf("join_delay of a workload: %v", err)
+	}
+}
+
 // Only what a stack was told and honours is said to be in force, and what only a
 // kernel has becomes its sysctl.
 func TestSettingsInForce(t *testing.T) {
