@@ -21,6 +21,7 @@ type Kernel struct {
 	joinAt    func() clock.Instant
 	conns     []*conn // in the order of their establishment
 	byToken   map[uint32]*conn
+	resets    map[uint32]resets // by token, of single-path
 }
 
 // conn is what the manager knows of a connection.
@@ -50,11 +51,10 @@ type path struct {
 	join              bool
 	requested         bool // by us
 	up                bool // and the peer has taken it
-	offer             int  // the ADD_ADDR that asked for it; 0: none
-
-	waits  bool // for its time to begin
-	at     clock.Instant
-	backup bool
+	backup            bool // as we ask for
+	waits             bool // for its time to begin: at
+	at                clock.Instant
+	offer             int // the ADD_ADDR that asked for it; 0: none
 }
 
 // idSet is a set of address ids.
@@ -128,6 +128,7 @@ func (k *Kernel) Handle(now clock.Instant, e Event) {
 		c.subEstablished(&e)
 		k.work(c)
 	case SubClosed:
+		k.noteReset(now, c, &e)
 		k.subClosed(c, &e)
 	case AnnounceSent:
 		c.announcing = false
@@ -168,6 +169,7 @@ func (k *Kernel) account(c *conn) {
 
 func (k *Kernel) forget(c *conn) {
 	delete(k.byToken, c.token)
+	delete(k.resets, c.token)
 	for i := range k.conns {
 		if k.conns[i] == c {
 			k.conns = append(k.conns[:i], k.conns[i+1:]...)

@@ -131,6 +131,40 @@ type nextPath struct {
 	failed bool  // the last attempt came to nothing
 }
 
+// resets is what the peer's RSTs said of paths.
+type resets struct {
+	barred idSet         // endpoints whose path was reset for good
+	again  clock.Instant // not before then from the same endpoint
+}
+
+// retryReset is how long single-path leaves a path alone that the peer has reset for lack
+// of resources, performance and the like, but not for good.
+const retryReset = 10 * time.Second
+
+// noteReset heeds what a RST of the peer's says of the path: "the receiver of the RST
+// segment SHOULD NOT try to re-establish a subflow for this connection over this path"
+// without the flag T; with it the time to wait "SHOULD take into account the properties of
+// the failure as defined by the provided reason code"
+// (https://www.rfc-editor.org/rfc/rfc8684#section-3.6). Only single-path opens subflows anew.
+func (k *Kernel) noteReset(now clock.Instant, c *conn, e *Event) {
+	i := k.lookup(e.Local)
+	if !e.Reset || i < 0 || c.find(e.Path) == nil || k.policy != singlePath {
+		return
+	}
+	said := k.resets[c.token]
+	const transient = 1
+	switch {
+	case e.ResetFlags&transient == 0:
+		said.barred.add(k.endpoints[i].ID)
+	case e.ResetReason == 2, e.ResetReason == 3, e.ResetReason == 5, e.ResetReason == 6:
+		said.again = now.Add(retryReset)
+	}
+	if k.resets == nil {
+		k.resets = map[uint32]resets{}
+	}
+	k.resets[c.token] = said
+}
+
 // retryPath is how long single-path waits after an attempt that came to nothing, if
 // bringing up takes less.
 const retryPath = time.Second
@@ -156,10 +190,11 @@ func (k *Kernel) openNext(now clock.Instant, c *conn) {
 	if c.next.last == 0 {
 		c.next.last = c.mpcID
 	}
+	said := k.resets[c.token]
 	var first, next *Endpoint
 	for i := range k.endpoints {
 		e := &k.endpoints[i]
-		if e.Flags&Subflow == 0 || !c.familiesMatch(e.Addr, c.remote.Addr()) {
+		if e.Flags&Subflow == 0 || !c.familiesMatch(e.Addr, c.remote.Addr()) || said.barred.has(e.ID) {
 			continue
 		}
 		if first == nil || e.ID < first.ID {
@@ -174,6 +209,10 @@ func (k *Kernel) openNext(now clock.Instant, c *conn) {
 	}
 	if next == nil || c.denyID0 {
 		c.next.at = now.Add(max(k.bringUp, retryPath)) // an endpoint may come
+		return
+	}
+	if next.ID == c.next.last && now < said.again {
+		c.next.at = said.again
 		return
 	}
 	c.next.last = next.ID

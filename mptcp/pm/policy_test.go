@@ -271,3 +271,50 @@ func TestSinglePath(t *testing.T) {
 	advance(300 * time.Millisecond)
 	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
 }
+
+// RST-01, RST-02: single-path opens no subflow over a path again that the peer has reset for
+// good, and after a transient failure when the reason makes that likely to help.
+func TestSinglePathAfterReset(t *testing.T) {
+	for _, v := range []struct {
+		name      string
+		reset     bool
+		flags     uint8
+		reason    uint8
+		endpoints []Endpoint
+		wait      time.Duration // until the join; 0: there is none
+		from      string
+	}{
+		{"no MP_TCPRST", false, 0, 0, []Endpoint{first}, 100 * time.Millisecond, "10.0.1.1 id 0"},
+		{"for good, one path", true, 0, 3, []Endpoint{first}, 0, ""},
+		{"for good, two paths", true, 0, 3, []Endpoint{first, second}, 100 * time.Millisecond, "10.0.2.1 id 2"},
+		{"too much data", true, 1, 4, []Endpoint{first}, 100 * time.Millisecond, "10.0.1.1 id 0"},
+		{"lack of resources", true, 1, 2, []Endpoint{first}, retryReset, "10.0.1.1 id 0"},
+		{"lack of resources, another path", true, 1, 2, []Endpoint{first, second}, 100 * time.Millisecond, "10.0.2.1 id 2"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			k, err := NewKernel(Config{Name: "single-path", BringUp: 100 * time.Millisecond, Limits: Limits{Subflows: 2}, Endpoints: v.endpoints})
+			if err != nil {
+				t.Fatal(err)
+			}
+			open(k, false)
+			expect(t, k)
+			k.Handle(0, Event{Kind: SubClosed, Token: 1, Path: 0, Local: ap("10.0.1.1:1000"), Remote: ap("10.0.9.1:80"),
+				Reset: v.reset, ResetReason: v.reason, ResetFlags: v.flags, Err: ECONNRESET})
+			now := clock.Instant(0)
+			for now < clock.Instant(time.Minute) {
+				if now = min(k.Deadline(), clock.Instant(time.Minute)); now < clock.Instant(time.Minute) {
+					k.Advance(now)
+				}
+				if out := drain(k); len(out) > 0 {
+					if want := "join " + v.from + " to 10.0.9.1:80 id 0"; out[0] != want || now != clock.Instant(0).Add(v.wait) {
+						t.Errorf("%s at %v, want %s at %v", out[0], now, want, v.wait)
+					}
+					return
+				}
+			}
+			if v.wait != 0 {
+				t.Error("no join")
+			}
+		})
+	}
+}
