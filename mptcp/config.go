@@ -28,6 +28,7 @@ type Config struct {
 	SYNRetriesBeforeTCPFallback int           // 0 is 2; negative: none, only the first SYN; 128 or more: all
 
 	Backlog          int          // of a listener: how many connections wait for Accept; 0 is SOMaxConn, negative: none
+	ReusePort        bool         // SO_REUSEPORT: several listeners may have one address
 	FastOpenQueue    int          // TCP_FASTOPEN of a listener: how many connections may be open before their third ACK
 	FastOpenNoCookie bool         // TCP_FASTOPEN_NO_COOKIE
 	FastOpenKeys     FastOpenKeys // TCP_FASTOPEN_KEY

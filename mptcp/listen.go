@@ -19,9 +19,10 @@ type Listener struct {
 	backlog   queue[*Conn] // the handshake is done, not accepted yet
 	src       source
 	closed    bool
-	joinsOnly bool // of an endpoint: nobody accepts connections from it
-	half      int  // requests: SYNs whose third ACK has not come
-	young     int  // of those, whose SYN/ACK was not repeated yet
+	heir      *Listener // of a closed one: who goes on with its handshakes
+	joinsOnly bool      // of an endpoint: nobody accepts connections from it
+	half      int       // requests: SYNs whose third ACK has not come
+	young     int       // of those, whose SYN/ACK was not repeated yet
 
 	flooded    clock.Instant // the last SYN that was answered with a cookie
 	wasFlooded bool
@@ -41,10 +42,13 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 	if !laddr.Addr().IsUnspecified() && !s.owns(laddr.Addr()) {
 		return nil, ErrAddrNotAvail
 	}
-	if s.listeners[laddr] != nil {
-		return nil, ErrAddrInUse
-	}
 	l := &Listener{stack: s, addr: laddr, cfg: s.resolve(cfg)}
+	if first := s.listeners[laddr]; first != nil {
+		if !first.sharesWith(l) {
+			return nil, ErrAddrInUse
+		}
+		defer func() { s.listeners[laddr] = first }() // it gets the SYNs until it is closed
+	}
 	if err := s.check(&l.cfg); err != nil {
 		return nil, err
 	}
@@ -59,6 +63,35 @@ func (s *Stack) Listen(cfg *Config, laddr netip.AddrPort) (*Listener, error) {
 	}
 	s.listening = append(s.listening, l)
 	return l, nil
+}
+
+// sharesWith reports whether both may listen at one address (SO_REUSEPORT).
+func (l *Listener) sharesWith(o *Listener) bool {
+	return l.cfg.ReusePort && o.cfg.ReusePort && l.cfg.PlainTCP == o.cfg.PlainTCP
+}
+
+// another returns a listener at the same address, nil if there is none.
+func (l *Listener) another() *Listener {
+	for _, o := range l.stack.listening {
+		if o != l && o.addr == l.addr && l.sharesWith(o) {
+			return o
+		}
+	}
+	return nil
+}
+
+// migrate hands the connections that wait for Accept over to another listener at the
+// address, and the handshakes under way as soon as they go on (tcp_migrate_req).
+func (l *Listener) migrate(to *Listener) {
+	l.heir = to
+	for _, c := range l.stack.conns {
+		if c.listener == l {
+			c.listener = to
+		}
+	}
+	for _, c := range l.backlog.all() {
+		to.ready(c)
+	}
 }
 
 // backlogMax is how many connections may wait for Accept, less one.
@@ -195,7 +228,17 @@ func (l *Listener) Close() {
 		return
 	}
 	l.closed = true
-	delete(l.stack.listeners, l.addr)
+	if l.stack.listeners[l.addr] == l {
+		delete(l.stack.listeners, l.addr)
+	}
+	if to := l.another(); to != nil {
+		if l.stack.listeners[l.addr] == nil {
+			l.stack.listeners[l.addr] = to
+		}
+		if l.stack.sysctl.MigrateReq {
+			l.migrate(to)
+		}
+	}
 	if !l.cfg.PlainTCP {
 		l.stack.tellPM(l.stack.now, pm.Event{Kind: pm.ListenerClosed, Path: -1, Local: l.addr})
 	}

@@ -179,7 +179,23 @@ func (r *request) obsolete() bool {
 	if r.join != nil {
 		return r.join.conn.done
 	}
+	for l := r.listener; l.closed && l.heir != nil; l = r.listener {
+		r.leave()
+		r.listener = l.heir
+		r.listener.half++
+		if r.tries == 0 {
+			r.listener.young++
+		}
+	}
 	return r.listener.closed
+}
+
+// leave takes the request off its listener's account.
+func (r *request) leave() {
+	l := r.listener
+	if l.half--; r.tries == 0 {
+		l.young--
+	}
 }
 
 // drop forgets the request.
@@ -190,10 +206,8 @@ func (r *request) drop(s *Stack) {
 	r.dropped = true
 	s.timers.remove(&r.timer)
 	s.unbind(flowKey{r.local, r.remote}, r)
-	if l := r.listener; l != nil {
-		if l.half--; r.tries == 0 {
-			l.young--
-		}
+	if r.listener != nil {
+		r.leave()
 	}
 	if r.offer.token != 0 && s.tokens[r.offer.token] == nil {
 		delete(s.tokens, r.offer.token)

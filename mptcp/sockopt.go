@@ -69,6 +69,20 @@ func (c *Conn) Push() {
 	c.Uncork()
 }
 
+// QuickACK turns delayed ACKs off until the connection turns interactive, and sends one
+// that waits; or it says that it is interactive (TCP_QUICKACK).
+func (c *Conn) QuickACK(on bool) {
+	if c.streaming() && len(c.subflows) > 0 {
+		c.subflows[0].tcp.QuickACK(on)
+		c.stack.touch(c)
+	}
+}
+
+// QuickACKs reports whether it is not.
+func (c *Conn) QuickACKs() bool {
+	return !c.streaming() || len(c.subflows) == 0 || c.subflows[0].tcp.QuickACKs()
+}
+
 // Uncork is the end of TCP_CORK: Nagle's algorithm decides again.
 func (c *Conn) Uncork() {
 	c.send.more = false

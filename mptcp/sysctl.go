@@ -13,6 +13,7 @@ type Sysctl struct {
 	MaxSYNBacklog     int           // tcp_max_syn_backlog: half-open connections where there are no cookies; 0 is 4096
 	SOMaxConn         int           // net.core.somaxconn: bounds every backlog; 0 is 4096
 	AbortOnOverflow   bool          // tcp_abort_on_overflow
+	MigrateReq        bool          // tcp_migrate_req: what a closed listener leaves goes to another one at its address
 	BlackholeTimeout  time.Duration // net.mptcp.blackhole_timeout; 0 is an hour
 }
 

@@ -347,7 +347,7 @@ func (r *run) setSysctls(args []string) error {
 // fixed are sysctls that change nothing here: the stack has no such thing (""), or
 // always does as one of these values says.
 var fixed = map[string]string{
-	"net.ipv4.tcp_migrate_req": "", "net.ipv4.tcp_no_metrics_save": "", "net.ipv4.tcp_autocorking": "", "net.ipv4.tcp_early_demux": "",
+	"net.ipv4.tcp_no_metrics_save": "", "net.ipv4.tcp_autocorking": "", "net.ipv4.tcp_early_demux": "",
 	"net.ipv4.tcp_limit_output_bytes": "", "net.ipv4.tcp_max_tw_buckets": "", "net.ipv4.tcp_tw_reuse": "", "net.ipv4.tcp_wmem": "",
 	"net.ipv4.tcp_adv_win_scale": "", "net.ipv4.tcp_app_win": "", "net.ipv4.tcp_comp_sack_nr": "", "net.ipv4.tcp_comp_sack_delay_ns": "",
 	"net.ipv4.tcp_comp_sack_slack_ns": "", "net.ipv4.tcp_pacing_ss_ratio": "", "net.ipv4.tcp_pacing_ca_ratio": "", "net.ipv4.tcp_fack": "",
@@ -356,7 +356,7 @@ var fixed = map[string]string{
 	"net.ipv4.tcp_shrink_window": "0", "net.ipv4.tcp_retrans_collapse": "", "net.ipv4.tcp_thin_linear_timeouts": "0", "net.ipv4.tcp_stdurg": "0",
 	"net.ipv4.tcp_rfc1337": "0", "net.ipv4.tcp_invalid_ratelimit": "500", "net.ipv4.tcp_orphan_retries": "0", "net.ipv4.tcp_retries1": "",
 	"net.core.rmem_max": "", "net.core.wmem_max": "", "net.core.optmem_max": "", "net.core.default_qdisc": "", "net.mptcp.scheduler": "default",
-	"net.mptcp.pm_type": "0",
+	"net.mptcp.pm_type": "0", "net.ipv4.tcp_base_mss": "1024", "net.ipv4.tcp_mtu_probe_floor": "48", "net.ipv4.tcp_probe_interval": "", "net.ipv4.tcp_probe_threshold": "8",
 }
 
 // sysctlSet sets one key for sockets that are made from now on.

@@ -18,6 +18,7 @@ type live struct {
 	seg  wire.Segment
 	tcp  []byte // from the TCP header on
 	opts []byte
+	flow int // label, of IPv6
 }
 
 // parseLive takes a packet of the stack apart; false: it is not TCP, or broken.
@@ -29,6 +30,7 @@ func parseLive(p packet) (*live, bool) {
 	off := 20
 	if l.seg.Src.Addr().Is6() {
 		off = 40
+		l.flow = int(binary.BigEndian.Uint32(p.data) & 0xFFFFF)
 	}
 	l.tcp = p.data[off:]
 	l.opts = l.tcp[20 : int(l.tcp[12]>>4)*4]
@@ -259,6 +261,9 @@ func (r *run) compare(p *Packet, f *flow, first, l *live, got int) error {
 	if err := compareIP(&p.IP, s); err != nil {
 		return err
 	}
+	if p.IP.Flow >= 0 && l.flow != p.IP.Flow {
+		return mismatch("ipv6_flow_label", p.IP.Flow, l.flow)
+	}
 	if p.AnyOpts {
 		return nil
 	}
@@ -276,8 +281,6 @@ func compareIP(ip *IPInfo, s *wire.Segment) error {
 		return mismatch("ip_ecn", "ect0 or ect1", s.TOS&3)
 	case ip.TTL >= 0 && int(s.TTL) != ip.TTL:
 		return mismatch("ip_ttl", ip.TTL, s.TTL)
-	case ip.Flow > 0:
-		return unsupported("a flow label that is not 0")
 	}
 	return nil
 }

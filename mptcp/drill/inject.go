@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"mptcplab/mptcp/machine"
@@ -61,6 +62,9 @@ func (r *run) segment(p *Packet, f *flow) ([]byte, error) {
 		return nil, fmt.Errorf("%d bytes do not fit into a packet", n)
 	}
 	pkt := wire.AppendHeaders(nil, &s, n)
+	if p.IP.Flow > 0 && f.remote.Addr().Is6() {
+		binary.BigEndian.PutUint32(pkt, binary.BigEndian.Uint32(pkt)|uint32(p.IP.Flow))
+	}
 	at := len(pkt) - headers
 	pkt = append(pkt, opts...)
 	pkt = append(pkt, make([]byte, p.Len)...)

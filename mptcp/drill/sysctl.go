@@ -34,6 +34,8 @@ func (r *run) stackSysctl(key, v string) (bool, error) {
 		y.SYNCookies = orNone(n)
 	case "net.ipv4.tcp_max_syn_backlog":
 		y.MaxSYNBacklog = orNone(n)
+	case "net.ipv4.tcp_migrate_req":
+		y.MigrateReq = n != 0
 	case "net.ipv4.tcp_abort_on_overflow":
 		y.AbortOnOverflow = n != 0
 	case "net.core.somaxconn":

@@ -13,5 +13,6 @@
 //
 // # What it does not have
 //
-// Urgent data. SO_REUSEPORT groups.
+// Urgent data. SYNs are not spread over the listeners of a SO_REUSEPORT group: the first
+// gets them all.
 package socket

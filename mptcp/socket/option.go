@@ -17,7 +17,7 @@ var plainOptions = [...]option{
 	{SOLSocket, SOIncomingCPU}, {SOLSocket, SOOOBInline}, {SOLSocket, SOMaxPacingRate},
 	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIP, IPRecvErr}, {SOLIP, IPBindAddressNoPort},
 	{SOLIPv6, IPv6V6Only}, {SOLIPv6, IPv6MTUDiscover}, {SOLIPv6, IPv6RecvErr},
-	{SOLTCP, TCPInq}, {SOLTCP, TCPSaveSYN}, {SOLTCP, TCPWindowClamp}, {SOLTCP, TCPQuickAck},
+	{SOLTCP, TCPInq}, {SOLTCP, TCPSaveSYN}, {SOLTCP, TCPWindowClamp},
 }
 
 // refusal is what Linux says of a value of those, or of the option on an MPTCP socket
@@ -29,7 +29,7 @@ func (o option) refusal(v int, mptcp bool) Errno {
 		if mptcp {
 			return EOPNOTSUPP
 		}
-	case option{SOLTCP, TCPSaveSYN}, option{SOLTCP, TCPWindowClamp}, option{SOLTCP, TCPQuickAck}:
+	case option{SOLTCP, TCPSaveSYN}, option{SOLTCP, TCPWindowClamp}:
 		if mptcp {
 			return ENOPROTOOPT
 		}
@@ -67,6 +67,11 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 			e := o.refusal(v, f.mptcp)
 			if e == OK {
 				f.remember(o, v)
+				f.cfg.ReusePort = f.plain[option{SOLSocket, SOReusePort}] != 0
+				if o == (option{SOLIP, IPMTUDiscover}) {
+					f.cfg.TCP.NoPMTUD = v == 0
+					f.retune()
+				}
 			}
 			return e
 		}
@@ -81,14 +86,20 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	default:
 		e = ENOPROTOOPT
 	}
+	if e == OK {
+		f.retune()
+	}
+	return e
+}
+
+// retune tells the connection, or the listener, what the options say now.
+func (f *file) retune() {
 	switch {
-	case e != OK:
 	case f.conn != nil:
 		f.conn.Retune(&f.cfg)
 	case f.ln != nil:
 		f.ln.Retune(&f.cfg)
 	}
-	return e
 }
 
 // SetCongestion sets TCP_CONGESTION, for a connection that is to be begun.
@@ -101,12 +112,7 @@ func (l *Layer) SetCongestion(fd int, name string) Errno {
 		return ENOENT
 	}
 	f.cfg.TCP.CongestionControl = name
-	switch {
-	case f.conn != nil:
-		f.conn.Retune(&f.cfg)
-	case f.ln != nil:
-		f.ln.Retune(&f.cfg)
-	}
+	f.retune()
 	return OK
 }
 
@@ -184,7 +190,9 @@ func (f *file) setSocket(name, v int) Errno {
 		// overhead)" (socket(7)).
 		f.cfg.SendBuffer = max(2*v, 4608)
 	case SORcvBuf, SORcvBufForce:
-		f.cfg.RecvBuffer = max(2*v, 2304)
+		// Half of the doubled value is for bookkeeping (tcp_win_from_space).
+		f.cfg.RecvBuffer = max(v, 1152)
+		f.cfg.TCP.MaxWindow = f.cfg.RecvBuffer
 	default:
 		return setSegments(&f.cfg.TCP, SOLSocket, name, v)
 	}
@@ -208,6 +216,13 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 		f.cfg.TCP.SYNRetries = v
 	case TCPFastopen, TCPFastopenConnect, TCPFastopenNoCookie:
 		return l.setFastOpen(f, name, v)
+	case TCPQuickAck:
+		if f.mptcp {
+			return ENOPROTOOPT
+		}
+		if f.conn != nil {
+			f.conn.QuickACK(v&1 != 0)
+		}
 	case TCPDeferAccept:
 		f.cfg.DeferAccept = retransmissions(v)
 	case TCPNotsentLowat:
@@ -245,6 +260,14 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 
 // Option returns an option whose value is a number.
 func (l *Layer) Option(fd, level, name int) (int, Errno) {
+	v, e := l.option(fd, level, name)
+	if f, no := l.socket(fd); e == ENOPROTOOPT && no == OK && f.mptcp && !f.fellBack() && level != SOLSocket {
+		e = EOPNOTSUPP // mptcp_getsockopt
+	}
+	return v, e
+}
+
+func (l *Layer) option(fd, level, name int) (int, Errno) {
 	f, e := l.socket(fd)
 	if e != OK {
 		return 0, e
@@ -265,7 +288,7 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 	case option{SOLSocket, SOSndBuf}:
 		return or(c.SendBuffer, c.SendBufferMax), OK
 	case option{SOLSocket, SORcvBuf}:
-		return or(c.RecvBuffer, c.RecvBufferMax), OK
+		return or(2*c.RecvBuffer, c.RecvBufferMax), OK
 	case option{SOLSocket, SOType}:
 		return SockStream, OK
 	case option{SOLSocket, SODomain}:
@@ -274,6 +297,8 @@ func (l *Layer) Option(fd, level, name int) (int, Errno) {
 		return number(f.state == listening), OK
 	case option{SOLSocket, SORcvLowat}:
 		return or(f.rcvLowat, 1), OK
+	case option{SOLTCP, TCPQuickAck}:
+		return number(f.conn == nil || f.conn.QuickACKs()), OK
 	case option{SOLTCP, TCPDeferAccept}:
 		return secondsOf(c.DeferAccept), OK
 	case option{SOLTCP, TCPNotsentLowat}:

@@ -66,6 +66,7 @@ type Config struct {
 	TimeWait          time.Duration // 0 is 60 s (Linux)
 	FinTimeout        time.Duration // 0 is 60 s (tcp_fin_timeout), for orphans in FIN-WAIT-2
 	MaxSeg            int           // TCP_MAXSEG: bounds the MSS we announce and that of the peer; 0: no bound
+	NoPMTUD           bool          // IP_PMTUDISC_DONT: a packet that is too big goes again at the timeout only
 	NotSentLowat      int           // TCP_NOTSENT_LOWAT; 0: no bound
 	TTL               uint8         // 0 is 64
 	TOS               uint8

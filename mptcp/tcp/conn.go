@@ -68,6 +68,7 @@ type sender struct {
 	sndWnd         int      // bytes from sndUna
 	sndWL1         wire.Seq // peer's ssn of the last window update
 	maxSndWnd      int
+	laterMTU       int      // of the path, to be taken over at a timeout; 0: none
 	sndSml         wire.Seq // end of the last segment below MSS, for Nagle
 	cwndUsageSeq   wire.Seq
 

@@ -67,13 +67,18 @@ func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, 
 // enterQuickACK makes the next ACKs, most at most, go out at once
 // (tcp_enter_quickack_mode).
 func (c *Conn) enterQuickACK(most int) {
+	c.incQuickACKs(most)
+	c.pingpong = false
+	c.ato = minATO
+}
+
+// incQuickACKs is the same unless ACKs wait for replies (tcp_incr_quickack).
+func (c *Conn) incQuickACKs(most int) {
 	n := max(c.rcvAdv.Sub(c.lastAcked), 0) / (2 * max(c.rcvMSS, 1))
 	if n == 0 {
 		n = 2
 	}
 	c.quickACKs = max(c.quickACKs, min(n, most))
-	c.pingpong = false
-	c.ato = minATO
 }
 
 // measureSegment learns what a full segment of the peer's is, and whether s is the
@@ -110,14 +115,15 @@ func (c *Conn) adaptATO(now clock.Instant) {
 	gap := now.Sub(c.lastDataRecv)
 	switch {
 	case c.ato == 0:
-		c.enterQuickACK(maxQuickACKs)
+		c.incQuickACKs(maxQuickACKs)
+		c.ato = minATO
 	case gap <= minATO/2:
 		c.ato = c.ato/2 + minATO/2
 	case gap < c.ato:
 		c.ato = min(c.ato/2+gap, c.RTO())
 	case gap > c.RTO():
 		// The sender has restarted: it needs ACKs to open its window.
-		c.enterQuickACK(maxQuickACKs)
+		c.incQuickACKs(maxQuickACKs)
 	}
 	c.lastDataRecv = now
 }
@@ -133,6 +139,18 @@ func (c *Conn) Drained(empty bool) {
 		c.AckNow()
 	}
 }
+
+// QuickACK is TCP_QUICKACK: off says that replies follow what arrives, so that ACKs wait
+// for them.
+func (c *Conn) QuickACK(on bool) {
+	c.pingpong = !on
+	if on && c.timers.Armed(timerDelACK) {
+		c.AckNow()
+	}
+}
+
+// QuickACKs reports whether ACKs do not wait for replies.
+func (c *Conn) QuickACKs() bool { return !c.pingpong }
 
 // ackDelay returns how long an ACK may wait: not longer than a round trip.
 func (c *Conn) ackDelay() time.Duration {

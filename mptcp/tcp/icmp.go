@@ -62,6 +62,10 @@ func (c *Conn) packetTooBig(now clock.Instant, mtu int) {
 	if mtu = max(mtu, least); mtu >= c.mtu {
 		return
 	}
+	if c.cfg.NoPMTUD && c.headerLen() == 40 {
+		c.laterMTU = mtu // with the next retransmission (tcp_v4_mtu_reduced, IP_PMTUDISC_DONT)
+		return
+	}
 	c.SetMTU(mtu)
 	if c.board.lost > 0 {
 		c.enterRepair(now)

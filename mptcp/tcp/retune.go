@@ -9,7 +9,7 @@ func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 	c.cfg = &own
 	c.cfg.NoDelay, c.cfg.Cork = cfg.NoDelay, cfg.Cork
 	c.cfg.UserTimeout = cfg.UserTimeout
-	c.cfg.NotSentLowat = cfg.NotSentLowat
+	c.cfg.NotSentLowat, c.cfg.NoPMTUD = cfg.NotSentLowat, cfg.NoPMTUD
 	c.cfg.TOS = cfg.TOS
 	c.cfg.Mark = cfg.Mark
 	if cfg.TTL != 0 {

@@ -58,6 +58,10 @@ func (c *Conn) userTimedOut(now clock.Instant) bool {
 
 // onRTO handles the expiry of the retransmission timer.
 func (c *Conn) onRTO(now clock.Instant) {
+	if c.laterMTU > 0 {
+		c.SetMTU(c.laterMTU)
+		c.laterMTU = 0
+	}
 	if c.state == StateSYNSent || c.state == StateSYNReceived {
 		c.synTimeout(now)
 		return
