@@ -179,7 +179,7 @@ func (k *Kernel) leave(c *conn, e *Endpoint) {
 	if announced || using && e.Flags&Implicit == 0 {
 		k.do(Action{Kind: Remove, Token: c.token, Path: -1, LocalID: id})
 	}
-	joins := using && k.closeFrom(c, id)
+	joins := (using || c.waiting() > 0) && k.closeFrom(c, id)
 	if e.Flags&Subflow != 0 {
 		c.unuse(id)
 	} else {
@@ -196,7 +196,7 @@ func (k *Kernel) leave(c *conn, e *Endpoint) {
 // usesAddr reports whether a subflow comes from the endpoint's address.
 func (c *conn) usesAddr(e *Endpoint) bool {
 	for i := range c.subflows {
-		if e.matches(c.subflows[i].local) {
+		if p := &c.subflows[i]; !p.waits && e.matches(p.local) {
 			return true
 		}
 	}

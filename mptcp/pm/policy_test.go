@@ -318,3 +318,50 @@ func TestSinglePathAfterReset(t *testing.T) {
 		})
 	}
 }
+
+// HEU-05: a subflow that waits for its time stands back for one of the peer's, is opened if
+// there is none, and is forgotten with its endpoint.
+func TestJoinAt(t *testing.T) {
+	waiting := func() *Kernel {
+		t.Helper()
+		k, err := NewKernel(Config{Limits: Limits{Subflows: 1}, Endpoints: []Endpoint{second}, JoinAt: func() clock.Instant { return clock.Instant(time.Second) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open(k, false)
+		expect(t, k)
+		if k.Deadline() != clock.Instant(time.Second) {
+			t.Fatalf("deadline %v", k.Deadline())
+		}
+		return k
+	}
+	k := waiting()
+	k.Advance(clock.Instant(time.Second - 1))
+	expect(t, k)
+	k.Advance(clock.Instant(time.Second))
+	expect(t, k, "join 10.0.2.1 id 2 to 10.0.9.1:80 id 0")
+	if k.Accept(1) {
+		t.Error("a subflow beyond the limit")
+	}
+
+	k = waiting()
+	if !k.Accept(1) {
+		t.Fatal("a join of the peer's was refused for one that has not begun")
+	}
+	tell(t, k, Event{Kind: SubEstablished, Path: 1, Local: ap("10.0.2.1:1000"), Remote: ap("10.0.9.1:4000"), LocalID: 2})
+	k.Advance(clock.Instant(time.Second))
+	expect(t, k)
+	if got := k.Tally(1).Subflows; got != 1 || k.Deadline() != clock.Never {
+		t.Errorf("%d subflows, deadline %v", got, k.Deadline())
+	}
+
+	k = waiting()
+	if err := k.DeleteEndpoint(0, 2); err != nil {
+		t.Fatal(err)
+	}
+	k.Advance(clock.Instant(time.Second))
+	expect(t, k) // the peer never heard of it
+	if got := k.Tally(1).Subflows; got != 0 {
+		t.Errorf("%d subflows", got)
+	}
+}
