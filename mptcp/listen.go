@@ -81,9 +81,12 @@ func (l *Listener) another() *Listener {
 }
 
 // migrate hands the connections that wait for Accept over to another listener at the
-// address, and the handshakes under way as soon as they go on (tcp_migrate_req).
+// address, and the handshakes under way as soon as they go on (tcp_migrate_req). MPTCP
+// connections stay, as in Linux, and end with the listener.
 func (l *Listener) migrate(to *Listener) {
-	l.heir = to
+	if l.heir = to; !l.cfg.PlainTCP {
+		return
+	}
 	for _, c := range l.stack.conns {
 		if c.listener == l {
 			c.listener = to

@@ -73,7 +73,7 @@ func (c *Conn) Push() {
 // that waits; or it says that it is interactive (TCP_QUICKACK).
 func (c *Conn) QuickACK(on bool) {
 	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.QuickACK(on)
+		c.subflows[0].tcp.QuickACK(on, c.readable() == 0)
 		c.stack.touch(c)
 	}
 }

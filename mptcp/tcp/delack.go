@@ -141,10 +141,10 @@ func (c *Conn) Drained(empty bool) {
 }
 
 // QuickACK is TCP_QUICKACK: off says that replies follow what arrives, so that ACKs wait
-// for them.
-func (c *Conn) QuickACK(on bool) {
+// for them; on, one that waits goes out if the application has read everything.
+func (c *Conn) QuickACK(on, empty bool) {
 	c.pingpong = !on
-	if on && c.timers.Armed(timerDelACK) {
+	if on && empty && c.timers.Armed(timerDelACK) {
 		c.AckNow()
 	}
 }
