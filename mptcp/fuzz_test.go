@@ -53,7 +53,11 @@ func FuzzMPTCP(f *testing.F) {
 		for _, p := range w.pipes {
 			p.mutate = m.mutate
 		}
-		w.run(2*time.Minute, p.done)
+		const storm = 100_000 // packets; some 100 carry the two streams
+		w.run(2*time.Minute, func() bool { return p.done() || m.n > storm })
+		if m.n > storm {
+			t.Fatalf("%d packets: %s", m.n, p.state())
+		}
 		if p.client.got > p.down || p.server != nil && p.server.got > p.client.total {
 			if !p.garbled {
 				t.Errorf("more was read than sent: %s", p.state())

@@ -263,8 +263,10 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 			return sf.dssError(wire.RstMPTCP, "DATA_FIN before data or twice")
 		}
 		if m.n == 0 {
-			sf.ackOwed = true
-			return nil // a DATA_FIN of its own: SSN 0
+			// A DATA_FIN of its own: SSN 0. While bytes before it are missing there is nothing
+			// to say, and two ends that both wait so would answer each other's for ever.
+			sf.ackOwed = sf.ackOwed || c.recv.finDone
+			return nil
 		}
 	}
 	if w := &c.recv; w.hasFIN && m.off+m.n > w.fin {
