@@ -242,6 +242,24 @@ func (c *Conn) falling() bool {
 	return false
 }
 
+// movedStream takes an infinite mapping after the fallback. An MP_FAIL that the peer did not
+// send made us a byte stream; our answer was the first that the peer heard, and its stream
+// goes on with bytes that we have had.
+func (sf *subflow) movedStream(s *wire.Segment) {
+	c, r, d := sf.conn, &sf.rx, &s.Options.DSS
+	if c.speech != fallen || c.fallbackReason != reasonMPFail.String() || !r.streaming ||
+		s.Options.Has&wire.HasDSS == 0 || !d.HasMap || d.DataLen != 0 || len(s.Payload) == 0 {
+		return
+	}
+	ssn, off := r.pos(d.SSN.Add(int(r.synData))), c.rcvOffset(expand(d.DSN, d.DSN64, c.rcvBase.Add(int(c.recv.nxt))))
+	follows := r.infOff + (r.nxt - r.infSSN)
+	if ssn < r.nxt || off >= follows+(ssn-r.nxt) {
+		return
+	}
+	r.insert(rcvMap{ssn: r.nxt, off: follows, n: ssn - r.nxt})
+	r.infinite(ssn, off)
+}
+
 // maxFail is how often MP_FAIL is repeated: it rides on an ACK, which TCP does not
 // repeat. Linux, which sends it once, waits for the answer as we do.
 const maxFail = 3

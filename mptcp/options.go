@@ -231,6 +231,7 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		sf.handleThirdACK(now, s)
 	}
 	if c.speech != multipath {
+		sf.movedStream(s)
 		return nil
 	}
 	if sf.join && sf.stage != open {
