@@ -242,12 +242,12 @@ func (c *Conn) falling() bool {
 	return false
 }
 
-// movedStream takes an infinite mapping after the fallback. An MP_FAIL that the peer did not
-// send made us a byte stream; our answer was the first that the peer heard, and its stream
+// movedStream takes an infinite mapping after the fallback: the peer fell back later than
+// we did, on an MP_FAIL perhaps that was forged or our answer to such a one, and its stream
 // goes on with bytes that we have had.
 func (sf *subflow) movedStream(s *wire.Segment) {
 	c, r, d := sf.conn, &sf.rx, &s.Options.DSS
-	if c.speech != fallen || c.fallbackReason != reasonMPFail.String() || !r.streaming ||
+	if c.speech != fallen || c.remoteKey == 0 || !r.streaming ||
 		s.Options.Has&wire.HasDSS == 0 || !d.HasMap || d.DataLen != 0 || len(s.Payload) == 0 {
 		return
 	}
