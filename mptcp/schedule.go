@@ -161,11 +161,12 @@ func (c *Conn) windowLeft() int {
 // sendable returns how many new bytes may go out now: what the peer's window has room
 // for, but no crumb of it before the connection's timer has expired. That is silly window
 // avoidance (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1, with Fs = 1/2) where
-// the window is the connection's. It matters for more than efficiency: Linux charges a receive buffer with
-// memory, some 2,304 bytes for a segment however short, and offers a window that full
-// segments just fill. With crumbs among what waits behind a hole it is over its limit,
-// takes nothing more from the subflows, not even the hole's bytes, and stands still for
-// ever (mptcp_data_ready: "over limit? can't append more skbs to msk").
+// the window is the connection's. It matters for more than efficiency: Linux charges a
+// receive buffer with memory, 2,304 bytes for a segment of 1,400 and not much less for a
+// crumb, and offers a window that full segments just fill, rounded up to its scale's unit
+// of 1,024. With a crumb more behind a hole it is over its limit, takes nothing from the
+// subflows any more, not even the hole's bytes, and stands still for ever (seen with 6.18;
+// mptcp_data_ready in 6.12: "over limit? can't append more skbs to msk").
 func (c *Conn) sendable() int {
 	w := &c.send
 	n := c.windowLeft()
