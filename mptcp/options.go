@@ -12,6 +12,8 @@ const (
 	dssReserve  = 28 // DSS with 64-bit DATA_ACK and mapping, with or without checksum
 	dssAckLen   = 12
 	capableData = 24
+	failLen     = 12
+	prioLen     = 4
 
 	infiniteLen   = 20 // DSS with an infinite mapping alone
 	capableLen    = 4  // MP_CAPABLE on a SYN
@@ -127,7 +129,11 @@ func (sf *subflow) multipathOptions(now clock.Instant, s *wire.Segment, ssn wire
 		o.Has &^= wire.HasDSS // nothing to say without the peer's key
 	default:
 		if c.dataFINDue() {
-			c.finOption(now, d)
+			if spare := room - dssReserve; sf.fail == signalWanted && spare < failLen || sf.prio == signalWanted && spare < prioLen {
+				sf.ackOwed, c.again = true, true // the DATA_FIN has an ACK of its own
+			} else {
+				c.finOption(now, d)
+			}
 		}
 		sf.signalOptions(now, s, room)
 	}

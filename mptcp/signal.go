@@ -219,15 +219,15 @@ func (sf *subflow) signalOptions(now clock.Instant, s *wire.Segment, room int) {
 	if o.DSS.HasMap {
 		left = room - dssReserve
 	}
-	if sf.fail == signalWanted && left >= 12 {
+	if sf.fail == signalWanted && left >= failLen {
 		sf.failOption(now, o)
-		left -= 12
+		left -= failLen
 	}
-	if sf.prio == signalWanted && left >= 4 {
+	if sf.prio == signalWanted && left >= prioLen {
 		sf.prio = signalSent
 		o.Has |= wire.HasMPPrio
 		o.MPPrio.Backup = sf.backup
-		left -= 4
+		left -= prioLen
 		c.stack.counters.MPTcpExtMPPrioTx++
 		sf.trace(now, trace.Event{Kind: trace.PrioSent, Flag: sf.backup})
 	}

@@ -285,3 +285,37 @@ func TestBackupOfOneSubflow(t *testing.T) {
 	prio(y, true) // both are backups: one of them is used
 	send(x)
 }
+
+// MP_FAIL and MP_PRIO go out although a DATA_FIN with checksum, beside timestamps, leaves
+// no room for them: it has an ACK of its own then.
+func TestSignalsBesideDATAFIN(t *testing.T) {
+	for name, want := range map[string]func(sf *subflow){
+		"MP_FAIL": func(sf *subflow) { sf.fail.want() },
+		"MP_PRIO": func(sf *subflow) { sf.prio.want() },
+	} {
+		host := acceptor(Config{ChecksumEnabled: true})
+		w := newWorld(t, 1, host, host, 3)
+		p := w.connect(1000, 1000, "10.0.1.1:0", "10.0.1.2:80")
+		c := p.client.c
+		if !w.run(time.Second, func() bool { return c.send.finSent }) {
+			t.Fatal("no DATA_FIN")
+		}
+		fins, signals := 0, 0
+		w.pipes[0].filter = func(s *wire.Segment) bool {
+			if s.Options.Has&wire.HasDSS != 0 && s.Options.DSS.DataFIN {
+				fins++
+			}
+			if s.Options.Has&(wire.HasMPFail|wire.HasMPPrio) != 0 {
+				signals++
+			}
+			return true
+		}
+		want(c.subflows[0])
+		c.subflows[0].ackOwed, c.again = true, true
+		w.hosts[0].touch(c)
+		w.mutated()
+		if fins != 1 || signals != 1 {
+			t.Errorf("%s: %d DATA_FINs, %d signals", name, fins, signals)
+		}
+	}
+}
