@@ -16,8 +16,9 @@ import (
 // spins, no byte is read that was not sent in that place, and in the end nothing is left.
 //
 // A mapping without a checksum is believed as it is, so one that was changed may move
-// bytes, and so may a changed TCP header (tapes with an odd second byte do that, too):
-// then the streams are not looked at any more.
+// bytes, and so may an infinite mapping that was changed or taken away, and a changed TCP
+// header (tapes with an odd second byte do that, too): then the streams are not looked at
+// any more.
 func FuzzMPTCP(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{3, 40, 1, 9, 50, 255, 20, 33, 7})
@@ -136,10 +137,10 @@ func (m *mutator) mutate(data []byte) [][]byte {
 	}
 	wire.Finish(data)
 	var now wire.Segment
-	if now.Parse(data, false) == nil && now.Options.Has&wire.HasDSS != 0 && now.Options.DSS != s.Options.DSS {
-		if d := &now.Options.DSS; d.HasMap && (!d.HasChecksum || d.DataLen == 0) {
-			*m.unguarded = true
-		}
+	if now.Parse(data, false) == nil && now.Options.DSS != s.Options.DSS {
+		was, is := &s.Options.DSS, &now.Options.DSS
+		infinite := was.HasMap && was.DataLen == 0 || is.HasMap && is.DataLen == 0
+		*m.unguarded = *m.unguarded || infinite || is.HasMap && !is.HasChecksum
 	}
 	return [][]byte{data}
 }
