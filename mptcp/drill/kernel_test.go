@@ -43,6 +43,9 @@ func TestScriptsOnKernel(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(short(f), func(t *testing.T) {
+			if why := differs[filepath.ToSlash(f)]; why != "" {
+				t.Skip(why)
+			}
 			if !slices.Contains(Modes(f), IPv4) {
 				t.Skip("over IPv4 only")
 			}
@@ -62,6 +65,12 @@ func TestScriptsOnKernel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// differs are the scripts of what RFC 8684 says and Linux 6.18 does otherwise.
+var differs = map[string]string{
+	"testdata/mptcp/fastopen/server.pkt":         "Linux's server sends nothing before it has the client's key (B.3)",
+	"testdata/mptcp/fastopen/client_refused.pkt": "Linux sends the data again without a mapping (B.3)",
 }
 
 // kernelRun runs a script on the kernel: the packets of a run, with the kernel's
@@ -135,7 +144,7 @@ func (k *kernelRun) device() error {
 		return err
 	}
 	for key, v := range map[string]string{
-		"net.ipv6.conf.tun0.disable_ipv6": "1", "net.ipv4.tcp_fastopen": "519", "net.ipv4.tcp_fastopen_key": "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4", "net.ipv4.tcp_slow_start_after_idle": "0",
+		"net.ipv6.conf.tun0.disable_ipv6": "1", "net.ipv4.tcp_fastopen": "0x70403", "net.ipv4.tcp_fastopen_key": "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4", "net.ipv4.tcp_slow_start_after_idle": "0",
 		"net.ipv4.tcp_rmem": "4096 540000 15728640", "net.ipv4.tcp_wmem": "4096 262144 4194304",
 		"net.ipv4.tcp_syn_retries": "5", "net.ipv4.tcp_synack_retries": "5", "net.ipv4.tcp_ecn": "0",
 		"net.ipv4.tcp_syncookies": "1", "net.ipv4.tcp_min_tso_segs": "2",
