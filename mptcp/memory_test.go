@@ -163,6 +163,9 @@ func TestManyConnectionsLeaveNothing(t *testing.T) {
 // idle connections are released: one that has moved much data is no larger then than one
 // that never had any.
 func TestIdleConnectionIsSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures memory, which the race detector's is not")
+	}
 	const number = 200
 	for _, plain := range []bool{true, false} {
 		fresh := int64(0)

@@ -37,7 +37,7 @@ func TestExperiments(t *testing.T) {
 		{"s9-simult-flows.yaml", "", 0, true},
 		{"c2-disjoint-paths.yaml", "", 0, true},
 		{"c5-dual-homed-server.yaml", "cc=lia,olia", 0, true},
-		{"c10-competing-flows.yaml", "", 1, false},
+		{"c10-competing-flows.yaml", "", 1, true},
 	} {
 		t.Run(e.file, func(t *testing.T) {
 			if e.long && testing.Short() {

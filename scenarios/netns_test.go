@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 }
 
 // needNamespaces skips a test, loudly, where labs can't be built; with
-// MPTCPLAB_NETNS=required that is a failure.
+// MPTCPLAB_NETNS=required that is a failure. With MPTCPLAB_NETNS=elsewhere they are left to
+// a run that requires them.
 func needNamespaces(t *testing.T) {
 	t.Helper()
 	err := netns.Available()
@@ -31,6 +32,8 @@ func needNamespaces(t *testing.T) {
 		err = fmt.Errorf("no privileges for network namespaces here, nor a user namespace (%w)", err)
 	}
 	switch required := os.Getenv("MPTCPLAB_NETNS") == "required"; {
+	case os.Getenv("MPTCPLAB_NETNS") == "elsewhere":
+		t.Skip("SKIPPED: on namespaces: left to make test-netns")
 	case err == nil && testing.Short() && !required:
 		t.Skip("SKIPPED: real-time runs take long (-short)")
 	case err == nil:
