@@ -17,12 +17,7 @@ import (
 // or spins, what is kept stays bounded, and in the end nothing is left.
 func FuzzStack(f *testing.F) {
 	for seed := range byte(24) {
-		tape := make([]byte, 400)
-		x := uint32(seed)*2654435761 + 1
-		for i := range tape {
-			x = x*1664525 + 1013904223
-			tape[i] = byte(x >> 24)
-		}
+		tape := randomTape(seed, 400)
 		tape[0] = seed
 		f.Add(tape)
 	}
@@ -38,6 +33,17 @@ func FuzzStack(f *testing.F) {
 		z.p.wait(10 * time.Minute)
 		z.empty()
 	})
+}
+
+// randomTape is a tape of n bytes to begin a corpus with.
+func randomTape(seed byte, n int) []byte {
+	tape := make([]byte, n)
+	x := uint32(seed)*2654435761 + 1
+	for i := range tape {
+		x = x*1664525 + 1013904223
+		tape[i] = byte(x >> 24)
+	}
+	return tape
 }
 
 // fuzzing is one life of a stack.

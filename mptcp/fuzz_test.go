@@ -25,12 +25,7 @@ func FuzzMPTCP(f *testing.F) {
 	f.Add([]byte("drop, change, repeat, swap"))
 	f.Add([]byte{1, 0, 0, 2, 0, 0, 0, 0, 0, 5, 52, 128, 6, 60, 64})
 	for seed := range byte(24) {
-		tape := make([]byte, 150)
-		x := uint32(seed)*2654435761 + 1
-		for i := range tape {
-			x = x*1664525 + 1013904223
-			tape[i] = byte(x >> 24)
-		}
+		tape := randomTape(seed, 150)
 		tape[0], tape[1] = seed, seed>>2
 		f.Add(tape)
 	}
