@@ -300,7 +300,9 @@ func (c *Conn) collapse(id runID) {
 func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	r := c.board.at(id)
 	if r.start.Less(c.sndUna) {
+		before := r.segs()
 		r.start = c.sndUna // the peer has taken a part
+		c.board.recount(id, r.segs()-before)
 	}
 	if r.payload() > 0 && r.payload() < c.MSS() {
 		c.collapse(id)

@@ -181,13 +181,14 @@ func (b *scoreboard) merge(id runID) {
 	r := b.at(id)
 	next := r.next
 	n := b.at(next)
-	k := n.segs()
+	k, before := n.segs(), r.segs() // of several, if the MTU has shrunk
 	b.packets -= k
 	b.uncount(n, k)
 	b.unlinkTime(next)
 	r.end, r.next = n.end, n.next
 	r.flags |= n.flags & (runFIN | runPush | runEver | runEOR)
 	r.mss = max(r.mss, r.payload())
+	b.recount(id, r.segs()-before)
 	if n.next == noRun {
 		b.tail = id
 	} else {
