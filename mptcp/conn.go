@@ -2,7 +2,6 @@ package mptcp
 
 import (
 	"io"
-	"math"
 	"net/netip"
 	"time"
 
@@ -251,8 +250,8 @@ func (c *Conn) Discard(n int) {
 	}
 	c.recv.read += uint64(n)
 	c.recv.ring.Free(c.recv.read)
-	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.Drained(c.readable() == 0)
+	if t := c.stream(); t != nil {
+		t.Drained(c.readable() == 0)
 		c.stack.touch(c)
 	}
 	c.recv.consumed(c, n)
@@ -280,16 +279,15 @@ func (c *Conn) WriteRecord(p []byte, more, eor bool) (int, error) {
 	}
 	written := 0
 	for written < len(p) {
-		rest := min(c.send.free(), len(p)-written)
-		n := min(rest, c.lowatRoom())
+		n := c.takes(len(p)-written, more, eor)
 		if n <= 0 {
-			if c.starve(true); rest > 0 && written > 0 {
-				c.append(nil, false, false) // what was taken goes out
-			}
 			break
 		}
-		c.append(p[written:written+n], more || n < rest, eor && written+n == len(p))
+		c.append(p[written:written+n], more)
 		written += n
+	}
+	if written < len(p) {
+		c.starve(true)
 	}
 	if written == 0 {
 		return 0, ErrWouldBlock
@@ -297,23 +295,26 @@ func (c *Conn) WriteRecord(p []byte, more, eor bool) (int, error) {
 	return written, nil
 }
 
-// lowatRoom returns how many bytes TCP_NOTSENT_LOWAT lets the application add: while
-// more than that waits to be sent, only what fills the last buffer (tcp_stream_memory_free).
-func (c *Conn) lowatRoom() int {
-	low := c.cfg.TCP.NotSentLowat
-	switch {
-	case low <= 0:
-		return math.MaxInt
-	case c.streaming() && len(c.subflows) > 0:
-		return c.subflows[0].tcp.BufferRoom(low)
-	case c.NotSent() < low:
-		return low
+// takes returns how many of n bytes that are to be written there is room for. TCP
+// itself says it of a plain stream, and takes note of them.
+func (c *Conn) takes(n int, more, eor bool) int {
+	if t := c.stream(); t != nil {
+		return t.Wrote(c.stack.now, n, c.send.limit, more, eor)
 	}
-	return 0
+	n = min(n, c.free())
+	// While more than TCP_NOTSENT_LOWAT waits to be sent nothing is added
+	// (tcp_stream_memory_free).
+	if low := c.cfg.TCP.NotSentLowat; low > 0 {
+		if c.NotSent() >= low {
+			return 0
+		}
+		n = min(n, low)
+	}
+	return n
 }
 
 // append puts p, for which there is room, behind what was written.
-func (c *Conn) append(p []byte, more, eor bool) {
+func (c *Conn) append(p []byte, more bool) {
 	n := len(p)
 	c.makeRoom(n)
 	c.send.ring.Append(p)
@@ -322,17 +323,22 @@ func (c *Conn) append(p []byte, more, eor bool) {
 	if !c.send.more {
 		c.send.pushAt = c.send.end
 	}
-	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.Wrote(c.stack.now, n, more, eor)
-	}
 	c.stack.touch(c)
+}
+
+// stream returns the connection of a plain stream, nil if it is none or has ended.
+func (c *Conn) stream() *tcp.Conn {
+	if c.streaming() && len(c.subflows) > 0 {
+		return c.subflows[0].tcp
+	}
+	return nil
 }
 
 // starve notes whether a write waits for room.
 func (c *Conn) starve(yes bool) {
 	c.send.starved = yes
-	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.Starved(yes)
+	if t := c.stream(); t != nil {
+		t.Starved(yes)
 	}
 }
 
@@ -424,6 +430,7 @@ func (s *Stack) resolve(cfg *Config) Config {
 	// the sender to reach maximum throughput."
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
 	c.SendBufferMax = or(c.SendBufferMax, max(c.RecvBuffer, c.RecvBufferMax))
+	c.SendBufferInitial = or(c.SendBufferInitial, 128<<10)
 	if s.env.Host.PathManager == "single-path" && c.TCP.KeepaliveIdle == 0 {
 		// Nothing else tells a receiver that its only path went silent.
 		c.TCP.KeepaliveIdle, c.TCP.KeepaliveInterval, c.TCP.KeepaliveProbes = time.Second, time.Second, 3

@@ -198,7 +198,7 @@ func (s *Stack) DialFastOpen(now clock.Instant, cfg *Config, laddr, raddr netip.
 			mss = d.mss
 		}
 		params := sf.params(now)
-		fo.Data = min(len(p), tcp.FastOpenRoom(&params, mss), c.send.free())
+		fo.Data = min(len(p), tcp.FastOpenRoom(&params, mss), c.free())
 		c.send.ring.Append(p[:fo.Data])
 		c.send.end = uint64(fo.Data)
 		c.send.nxt, c.send.pushAt = c.send.end, c.send.end

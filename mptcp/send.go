@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
+	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
 	"mptcplab/mptcp/wire"
@@ -31,15 +32,16 @@ type sendWindow struct {
 	spare         [][]byte
 }
 
-// initialSendBuffer is where autotuning begins.
-const initialSendBuffer = 128 << 10
+// maxBuffer is by how much a plain stream may exceed the send buffer: as in Linux a
+// write that finds it not yet full fills a whole buffer of TCP's.
+const maxBuffer = 64 << 10
 
 func (w *sendWindow) init(cfg *Config) {
 	w.limit, w.max = cfg.SendBuffer, cfg.SendBuffer
 	if w.limit == 0 {
-		w.limit, w.max = min(initialSendBuffer, cfg.SendBufferMax), cfg.SendBufferMax
+		w.limit, w.max = min(cfg.SendBufferInitial, cfg.SendBufferMax), cfg.SendBufferMax
 	}
-	w.ring = window.NewRing(0, w.max)
+	w.ring = window.NewRing(0, w.max+maxBuffer)
 }
 
 // open moves the right edge of the peer's window to edge; false: it is not further.
@@ -52,8 +54,14 @@ func (w *sendWindow) open(edge uint64) bool {
 	return true
 }
 
-// free returns how many bytes Write would take.
-func (w *sendWindow) free() int { return w.limit - int(w.end-w.una) }
+// free returns how much of the send buffer is free.
+func (c *Conn) free() int {
+	w := &c.send
+	if t := c.stream(); t != nil {
+		return w.limit - t.Memory()
+	}
+	return w.limit - int(w.end-w.una)
+}
 
 // makeRoom makes the ring fit for n more bytes. If a silent subflow still owes
 // bytes that others have delivered, they are copied into a repair buffer of its
@@ -115,7 +123,7 @@ func (c *Conn) freed(now clock.Instant) {
 	if w.limit < w.max {
 		w.limit = min(max(w.limit, 2*c.bandwidthDelay()), w.max)
 	}
-	if w.starved && w.free() >= c.enoughRoom() {
+	if w.starved && c.free() >= c.enoughRoom() {
 		c.starve(false)
 		c.notify(Writable)
 	}
@@ -125,7 +133,7 @@ func (c *Conn) freed(now clock.Instant) {
 // as in Linux, but one segment if all was sent, for then the subflows wait, too.
 func (c *Conn) enoughRoom() int {
 	w := &c.send
-	if w.nxt == w.end {
+	if w.nxt == w.end && !c.streaming() {
 		return min(w.limit/3, c.mss())
 	}
 	return w.limit / 3
@@ -137,7 +145,7 @@ func (c *Conn) enoughRoom() int {
 // paths. This permits all subflows to continue at full speed while a packet is
 // fast-retransmitted on the maximum RTT path."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4). With one subflow it is
-// its cwnd.
+// its cwnd; where TCP counts memory each segment may be a buffer of its own.
 func (c *Conn) bandwidthDelay() int {
 	longest := c.maxSRTT()
 	sum := 0
@@ -146,7 +154,11 @@ func (c *Conn) bandwidthDelay() int {
 			continue
 		}
 		f := sf.tcp.Flow()
-		sum += int(int64(f.Cwnd*f.MSS) * int64(longest/time.Microsecond) / max(1, int64(max(sf.tcp.SRTT(), minSRTT)/time.Microsecond)))
+		segment := f.MSS
+		if c.streaming() {
+			segment += tcp.BufferOverhead
+		}
+		sum += int(int64(f.Cwnd*segment) * int64(longest/time.Microsecond) / max(1, int64(max(sf.tcp.SRTT(), minSRTT)/time.Microsecond)))
 	}
 	return sum
 }

@@ -13,7 +13,7 @@ func (c *Conn) Retune(cfg *Config) {
 		c.own().SendBuffer = n
 		c.send.max = n
 		c.send.limit = n
-		c.send.ring.SetCap(n)
+		c.send.ring.SetCap(n + maxBuffer)
 	}
 	c.own().TCP = cfg.TCP
 	for _, sf := range c.subflows {
@@ -63,8 +63,8 @@ func (c *Conn) PeekAt(n int, p []byte) int {
 // Push sends what waits for more to be written (TCP_CORK, MSG_MORE), as when
 // TCP_NODELAY is set.
 func (c *Conn) Push() {
-	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.Push()
+	if t := c.stream(); t != nil {
+		t.Push()
 	}
 	c.Uncork()
 }
@@ -72,15 +72,16 @@ func (c *Conn) Push() {
 // QuickACK turns delayed ACKs off until the connection turns interactive, and sends one
 // that waits; or it says that it is interactive (TCP_QUICKACK).
 func (c *Conn) QuickACK(on bool) {
-	if c.streaming() && len(c.subflows) > 0 {
-		c.subflows[0].tcp.QuickACK(on, c.readable() == 0)
+	if t := c.stream(); t != nil {
+		t.QuickACK(on, c.readable() == 0)
 		c.stack.touch(c)
 	}
 }
 
 // QuickACKs reports whether it is not.
 func (c *Conn) QuickACKs() bool {
-	return !c.streaming() || len(c.subflows) == 0 || c.subflows[0].tcp.QuickACKs()
+	t := c.stream()
+	return t == nil || t.QuickACKs()
 }
 
 // Uncork is the end of TCP_CORK: Nagle's algorithm decides again.
@@ -114,13 +115,22 @@ func (c *Conn) Writable() bool {
 	if low := c.cfg.TCP.NotSentLowat; low > 0 && 2*c.NotSent() >= low {
 		return false
 	}
-	return !c.send.closed && !c.done && c.send.free() >= c.send.limit/3
+	return !c.send.closed && !c.done && c.free() >= c.send.limit/3
+}
+
+// Starved reports whether a write that found no room waits still: not for any room, but
+// for enough that it need not wait at every ACK (sk_stream_write_space).
+func (c *Conn) Starved() bool {
+	if c.send.starved && c.Writable() {
+		c.starve(false)
+	}
+	return c.send.starved && !c.send.closed && !c.done
 }
 
 // NotSent returns how many bytes were written and did not go out yet.
 func (c *Conn) NotSent() int {
-	if c.streaming() && len(c.subflows) > 0 {
-		return c.subflows[0].tcp.NotSent()
+	if t := c.stream(); t != nil {
+		return t.NotSent()
 	}
 	return int(c.send.end - c.send.nxt)
 }

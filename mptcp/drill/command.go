@@ -348,7 +348,7 @@ func (r *run) setSysctls(args []string) error {
 // always does as one of these values says.
 var fixed = map[string]string{
 	"net.ipv4.tcp_no_metrics_save": "", "net.ipv4.tcp_autocorking": "", "net.ipv4.tcp_early_demux": "",
-	"net.ipv4.tcp_limit_output_bytes": "", "net.ipv4.tcp_max_tw_buckets": "", "net.ipv4.tcp_tw_reuse": "", "net.ipv4.tcp_wmem": "",
+	"net.ipv4.tcp_limit_output_bytes": "", "net.ipv4.tcp_max_tw_buckets": "", "net.ipv4.tcp_tw_reuse": "",
 	"net.ipv4.tcp_adv_win_scale": "", "net.ipv4.tcp_app_win": "", "net.ipv4.tcp_comp_sack_nr": "", "net.ipv4.tcp_comp_sack_delay_ns": "",
 	"net.ipv4.tcp_comp_sack_slack_ns": "", "net.ipv4.tcp_pacing_ss_ratio": "", "net.ipv4.tcp_pacing_ca_ratio": "", "net.ipv4.tcp_fack": "",
 	"net.ipv4.tcp_backlog_ack_defer": "", "net.ipv4.tcp_no_ssthresh_metrics_save": "", "net.ipv4.tcp_moderate_rcvbuf": "1",
@@ -380,12 +380,17 @@ func (r *run) sysctlSet(kv string) error {
 		cfg.TCP.CongestionControl = v
 		return nil
 	}
-	if sizes := strings.Fields(v); key == "net.ipv4.tcp_rmem" && len(sizes) == 3 {
-		most, err := strconv.Atoi(sizes[2])
-		if err != nil || most <= 0 {
-			return fmt.Errorf("tcp_rmem=%q", v)
+	if sizes := strings.Fields(v); len(sizes) == 3 && (key == "net.ipv4.tcp_rmem" || key == "net.ipv4.tcp_wmem") {
+		first, err := strconv.Atoi(sizes[1])
+		most, err2 := strconv.Atoi(sizes[2])
+		switch {
+		case errors.Join(err, err2) != nil || first <= 0 || most <= 0:
+			return fmt.Errorf("%s=%q", key, v)
+		case key == "net.ipv4.tcp_rmem":
+			cfg.TCP.MaxWindow, cfg.RecvBufferMax = most, most
+		default:
+			cfg.SendBufferInitial, cfg.SendBufferMax = first, most
 		}
-		cfg.TCP.MaxWindow, cfg.RecvBufferMax = most, most
 		return nil
 	}
 	n, err := strconv.Atoi(v)

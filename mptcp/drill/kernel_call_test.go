@@ -65,11 +65,15 @@ func (k *kernelRun) finishCall(must bool) error {
 	k.wait = nil
 	op := &socket.Op{N: r.n, Done: true}
 	var no unix.Errno
+	err := r.err // of a value that is not as the script says
 	if errors.As(r.err, &no) {
 		op.Err = socket.Errno(no)
 		op.N = -1
+		err = nil
 	}
-	err := checkResult(w.call, op)
+	if err == nil {
+		err = checkResult(w.call, op)
+	}
 	if err == nil && w.after != nil {
 		err = w.after(op.N)
 	}

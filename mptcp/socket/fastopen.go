@@ -58,6 +58,7 @@ type sendOp struct {
 	to     netip.AddrPort
 	begun  bool // Fast Open has
 	sent   int
+	full   bool  // the send buffer was: the call waits for more room than a byte's
 	stamps int   // of this send alone, as SO_TIMESTAMPING
 	cuts   []int // where buffers end that hold no more pages (MSG_ZEROCOPY)
 }
@@ -136,7 +137,11 @@ func (s *sendOp) attempt(now clock.Instant) (int, Errno) {
 	if s.begun && (f.err != OK || s.sent == len(s.p)) {
 		return s.opened(f)
 	}
-	if e = s.write(); e == OK && s.sent < len(s.p) && s.op.waits {
+	if s.full && f.err == OK && !f.shutWR && !f.dead() && f.conn.Starved() {
+		return -1, EAGAIN
+	}
+	e = s.write()
+	if s.full = s.sent < len(s.p); e == OK && s.sent < len(s.p) && s.op.waits {
 		return -1, EAGAIN
 	}
 	if e == OK || s.sent > 0 && (e != EAGAIN || !s.op.waits) {

@@ -269,6 +269,7 @@ func (c *Conn) planRepairs(id runID) {
 		}
 		if n+r.segs() > most {
 			r.flags &^= runJoined
+			b.buffers++
 			break
 		}
 		n += r.segs()

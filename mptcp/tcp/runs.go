@@ -71,6 +71,7 @@ type scoreboard struct {
 	sackHint       runID  // where the last SACK block ended
 
 	packets, sacked, lost, retrans int
+	buffers                        int // in which the application's bytes are: chunks
 	everLost                       int // runs that were ever deemed lost, each time
 	dupSACKs                       int // duplicate ACKs that stand for SACKs where the peer has none
 }
@@ -108,6 +109,9 @@ func (b *scoreboard) push(r run) {
 	}
 	b.tail = id
 	b.packets += r.segs()
+	if r.flags&runJoined == 0 {
+		b.buffers++
+	}
 	b.linkNewest(id)
 }
 
@@ -124,6 +128,9 @@ func (b *scoreboard) removeHead() {
 		b.tail = noRun
 	} else {
 		b.slab[b.head].prev = noRun
+	}
+	if b.head == noRun || b.slab[b.head].flags&runJoined == 0 {
+		b.buffers--
 	}
 	if b.lostHint == id {
 		b.lostHint = r.next
@@ -183,6 +190,9 @@ func (b *scoreboard) merge(id runID) {
 	n := b.at(next)
 	k, before := n.segs(), r.segs() // of several, if the MTU has shrunk
 	b.packets -= k
+	if n.flags&runJoined == 0 {
+		b.buffers--
+	}
 	b.uncount(n, k)
 	b.unlinkTime(next)
 	r.end, r.next = n.end, n.next

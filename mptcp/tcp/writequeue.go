@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"math"
 	"time"
 
 	"mptcplab/mptcp/cc"
@@ -26,6 +27,10 @@ const (
 	deferRecent  = time.Millisecond // a chunk waits for more only if the last went out that recently
 	deferSoon    = time.Millisecond // and the next ACK is due that soon
 )
+
+// BufferOverhead is what a buffer takes of the send buffer beside its bytes: struct
+// sk_buff, the room for headers and what follows it (SKB_TRUESIZE).
+const BufferOverhead = 832
 
 // buffer is a part of the unsent bytes: an skb of Linux.
 type buffer struct {
@@ -63,12 +68,15 @@ const (
 // bytes are in the write queue.
 func (c *Conn) streams() bool { return c.reserved == 0 }
 
-// Wrote says that the application has added n bytes to what Unsent reports.
+// Wrote says that the application adds up to n bytes to what Unsent reports, and
+// returns how many a send buffer of limit bytes takes: what fills the last buffer, and
+// new ones as a whole while there is memory (sk_stream_memory_free).
 // more: it will add some soon (MSG_MORE); eor: what it adds later is not to share
 // a segment with them (MSG_EOR). A plain stream is told of every write.
-func (c *Conn) Wrote(now clock.Instant, n int, more, eor bool) {
-	if !c.streams() || !c.sendsData() {
-		return // taken over by syncQueue
+func (c *Conn) Wrote(now clock.Instant, n, limit int, more, eor bool) (taken int) {
+	if !c.streams() || !c.sendsData() { // to be taken over by syncQueue
+		unsent, _, _ := c.upper.Unsent()
+		return min(n, max(limit-unsent, 0))
 	}
 	c.restartAfterIdle(now)
 	c.startChrono(now, chronoBusy)
@@ -77,15 +85,22 @@ func (c *Conn) Wrote(now clock.Instant, n int, more, eor bool) {
 		q.end, q.pushed = c.sndNxt, c.sndNxt
 	}
 	goal := c.sizeGoal()
-	for first := true; n > 0; first = false {
+	for n > taken {
+		if c.tailRoom(goal) <= 0 && !c.memoryFor(limit) {
+			if taken > 0 { // what was taken goes out
+				c.markPush()
+				q.more = false
+			}
+			return taken
+		}
 		b := c.tailBuffer(goal)
-		if first {
+		if taken == 0 {
 			b.push = false
 		}
-		k := min(n, goal-(b.end.Sub(c.startOf(len(q.bufs)-1))))
+		k := min(n-taken, c.tailRoom(goal))
 		b.end = b.end.Add(k)
 		q.end = b.end
-		if n -= k; n == 0 {
+		if taken += k; taken == n {
 			b.eor = eor
 			break
 		}
@@ -104,16 +119,43 @@ func (c *Conn) Wrote(now clock.Instant, n int, more, eor bool) {
 	if q.more = more; more {
 		c.planAll(now, nagleCork)
 	}
+	return taken
+}
+
+// tailRoom returns how many bytes the last buffer takes: none if it is on its way.
+func (c *Conn) tailRoom(goal int) int {
+	q := &c.wq
+	n := len(q.bufs)
+	if n-q.head <= q.chunks || q.bufs[n-1].eor {
+		return 0
+	}
+	return goal - q.bufs[n-1].end.Sub(c.startOf(n-1))
+}
+
+// memoryFor reports whether the application may have another buffer.
+func (c *Conn) memoryFor(limit int) bool {
+	low := c.cfg.NotSentLowat
+	return c.memory(c.wq.end) < limit && (low <= 0 || c.NotSent() < low)
+}
+
+// Memory returns what the bytes of a plain stream that are not acknowledged take of the
+// send buffer (sk_wmem_queued).
+func (c *Conn) Memory() int {
+	unsent, _, _ := c.upper.Unsent()
+	return c.memory(c.sndNxt.Add(unsent))
+}
+
+// memory is Memory if what was written goes up to end.
+func (c *Conn) memory(end wire.Seq) int {
+	return end.Sub(c.sndUna) + BufferOverhead*(len(c.wq.bufs)-c.wq.head+c.board.buffers)
 }
 
 // tailBuffer returns the buffer that takes the next bytes: the last, if it has
-// room and is not on its way.
+// room, or a new one.
 func (c *Conn) tailBuffer(goal int) *buffer {
 	q := &c.wq
-	if n := len(q.bufs); n-q.head > q.chunks {
-		if b := &q.bufs[n-1]; !b.eor && b.end.Sub(c.startOf(n-1)) < goal {
-			return b
-		}
+	if c.tailRoom(goal) > 0 {
+		return &q.bufs[len(q.bufs)-1]
 	}
 	q.release = false
 	if q.head > 0 && len(q.bufs) == cap(q.bufs) {
@@ -122,21 +164,6 @@ func (c *Conn) tailBuffer(goal int) *buffer {
 	}
 	q.bufs = append(q.bufs, buffer{end: q.end})
 	return &q.bufs[len(q.bufs)-1]
-}
-
-// BufferRoom returns how many bytes the last buffer of a plain stream takes or, if it
-// is full, a new one: none if low bytes or more wait to be sent.
-func (c *Conn) BufferRoom(low int) int {
-	q, goal := &c.wq, c.sizeGoal()
-	if n := len(q.bufs); n-q.head > q.chunks && !q.bufs[n-1].eor {
-		if room := goal - q.bufs[n-1].end.Sub(c.startOf(n-1)); room > 0 {
-			return room
-		}
-	}
-	if c.NotSent() < low {
-		return goal
-	}
-	return 0
 }
 
 // NotSent returns how many bytes of a plain stream wait to be sent.
@@ -191,7 +218,7 @@ func (c *Conn) syncQueue(now clock.Instant, unsent int) {
 	}
 	if n := end.Sub(q.end); n > 0 {
 		_, push, more := c.upper.Unsent()
-		c.Wrote(now, n, more || !push, false)
+		c.Wrote(now, n, math.MaxInt, more || !push, false)
 		q.more = more
 	}
 }
