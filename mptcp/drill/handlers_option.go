@@ -49,11 +49,9 @@ func callSetsockopt(r *run, a args) (*socket.Op, func(int) error, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		key := []byte(v.Text)
-		if n < 0 || int(n) > len(key) {
-			return nil, nil, fmt.Errorf("the key has %d bytes", len(key))
-		}
-		return done(r.sock.SetFastOpenKey(fd, key[:n])), nil, nil
+		key := make([]byte, max(n, 0)) // what lies behind the string is nobody's business
+		copy(key, v.Text)
+		return done(r.sock.SetFastOpenKey(fd, key)), nil, nil
 	case v.Kind == ExprString && level == socket.SOLTCP && name == socket.TCPCongestion:
 		return done(r.sock.SetCongestion(fd, strings.TrimRight(v.Text, "\x00"))), nil, nil
 	case v.Kind == ExprString || v.Kind == ExprStruct || v.Kind == ExprEllipsis:

@@ -87,6 +87,7 @@ func (r *run) seqOf(p *Packet, seq int64, isn wire.Seq) wire.Seq {
 
 // icmpKinds are the messages that scripts name.
 var icmpKinds = map[string]wire.ICMPKind{
+	"unreachable/":                         wire.ICMPNetUnreachable, // code 0
 	"unreachable/net_unreachable":          wire.ICMPNetUnreachable,
 	"unreachable/host_unreachable":         wire.ICMPHostUnreachable,
 	"unreachable/proto_unreachable":        wire.ICMPProtocolUnreachable,
@@ -114,14 +115,12 @@ var icmpKinds = map[string]wire.ICMPKind{
 	"time_exceeded/exceeded_transit":       wire.ICMPTimeExceeded,
 }
 
-// icmp builds an ICMP error about a segment of the stack.
+// icmp builds an ICMP error about a segment of the stack: the first one if the line names
+// none.
 func (r *run) icmp(p *Packet, f *flow) ([]byte, error) {
 	kind, ok := icmpKinds[p.ICMP.Type+"/"+p.ICMP.Code]
 	if !ok {
 		return nil, unsupported("icmp %s %s", p.ICMP.Type, p.ICMP.Code)
-	}
-	if !p.ICMP.HasSeq {
-		return nil, unsupported("icmp without the sequence numbers of a segment")
 	}
 	s := wire.Segment{Src: f.local, Dst: f.remote, TTL: 64, Flags: wire.ACK, Seq: f.locISN.Add(int(p.ICMP.Seq)),
 		Payload: make([]byte, p.ICMP.Len)}

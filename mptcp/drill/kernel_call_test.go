@@ -133,7 +133,15 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 		}
 		to := sockaddr(netip.AddrPortFrom(k.set.remote, k.set.port))
 		if len(c.Args) > 1 && c.Args[1].Kind != ExprEllipsis {
-			to = &unix.SockaddrLinklayer{} // AF_PACKET: of no use to TCP
+			family := uint16(argInt(c, 1)) // no address of that is of use to TCP
+			return func() (int, error) {
+				sa := unix.RawSockaddr{Family: family}
+				_, _, no := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+				if no != 0 {
+					return -1, no
+				}
+				return 0, nil
+			}, nil, nil
 		}
 		return func() (int, error) { return ok(unix.Connect(fd, to)) }, nil, nil
 	case "close":

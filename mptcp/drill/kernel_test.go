@@ -307,13 +307,21 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 func (k *kernelRun) kernelCommand(text string) error {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(redirection.ReplaceAllString(line, ""), "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
 		switch filepath.Base(words[0]) {
-		case "defaults.sh", "true", "ethtool":
+		case "defaults.sh", "true", "ethtool", "nstat":
+			continue
+		case "sleep":
+			d, err := time.ParseDuration(words[1] + "s")
+			if err != nil {
+				return err
+			}
+			time.Sleep(d)
+			k.now = max(k.now, k.clock())
 			continue
 		case "client.sh":
 			words = []string{"multi-ep.sh", "-e", "0"}

@@ -272,7 +272,6 @@ func (p *parser) icmp(k *Packet) error {
 	if ok, err := p.accept("["); err != nil || !ok {
 		return err
 	}
-	k.ICMP.HasSeq = true
 	if k.ICMP.Seq, k.ICMP.Len, err = p.sequence(); err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func TestPackets(t *testing.T) {
 		t.Errorf("empty end: %+v", p)
 	}
 	p = line(t, "+0 < icmp unreachable frag_needed mtu 1200 [1:1461(1460)]").Packet
-	if *p.ICMP != (ICMP{"unreachable", "frag_needed", 1200, true, 1, 1460}) {
+	if *p.ICMP != (ICMP{"unreachable", "frag_needed", 1200, 1, 1460}) {
 		t.Errorf("icmp: %+v", p.ICMP)
 	}
 }

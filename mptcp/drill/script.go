@@ -105,7 +105,6 @@ type End struct {
 type ICMP struct {
 	Type, Code string
 	MTU        int
-	HasSeq     bool
 	Seq, Len   int64
 }
 
