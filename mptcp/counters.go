@@ -102,6 +102,7 @@ type Counters struct {
 	MPTcpExtOFOPruned               uint64 // never counted, likewise
 	TcpExtListenOverflows           uint64 // SYNs and third ACKs that found the backlog full
 	TcpExtListenDrops               uint64 // SYNs and third ACKs dropped by a listener
+	TcpExtOutOfWindowIcmps          uint64 // ICMP errors that quote nothing in flight
 	TcpExtTCPReqQFullDoCookies      uint64 // SYNs answered with a cookie
 	TcpExtTCPReqQFullDrop           uint64 // SYNs beyond the queue of half-open connections
 	TcpExtSyncookiesSent            uint64
@@ -214,6 +215,7 @@ func (c *Counters) Each(f func(name string, v uint64)) {
 	f("MPTcpExtBlackhole", c.MPTcpExtBlackhole)
 	f("TcpExtListenOverflows", c.TcpExtListenOverflows)
 	f("TcpExtListenDrops", c.TcpExtListenDrops)
+	f("TcpExtOutOfWindowIcmps", c.TcpExtOutOfWindowIcmps)
 	f("TcpExtTCPReqQFullDoCookies", c.TcpExtTCPReqQFullDoCookies)
 	f("TcpExtTCPReqQFullDrop", c.TcpExtTCPReqQFullDrop)
 	f("TcpExtSyncookiesSent", c.TcpExtSyncookiesSent)

@@ -170,9 +170,16 @@ func (s *Stack) inputICMP(now clock.Instant, data []byte) {
 	if !s.icmp.HasQuote || s.icmp.QuoteProto != wire.ProtoTCP {
 		return
 	}
-	if sf, ok := s.flows[flowKey{s.icmp.QuoteSrc, s.icmp.QuoteDst}].(*subflow); ok {
-		sf.tcp.ICMP(now, &s.icmp)
-		s.touch(sf.conn)
+	inWindow := true
+	switch h := s.flows[flowKey{s.icmp.QuoteSrc, s.icmp.QuoteDst}].(type) {
+	case *subflow:
+		inWindow = h.tcp.ICMP(now, &s.icmp)
+		s.touch(h.conn)
+	case *request:
+		inWindow = h.icmp(s, &s.icmp)
+	}
+	if !inWindow {
+		s.counters.TcpExtOutOfWindowIcmps++
 	}
 }
 

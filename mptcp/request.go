@@ -269,6 +269,31 @@ func overtakes(seg *wire.Segment, next wire.Seq) bool {
 	return seg.Options.Has&wire.HasDSS != 0 && (seg.Seq != next || seg.Options.DSS.DataFIN && len(seg.Payload) == 0)
 }
 
+// icmp takes an ICMP error about the SYN/ACK: one that says that the peer is not there
+// ends the request, of which there is nobody to be told (tcp_req_err). It returns false
+// if it quotes something else.
+func (r *request) icmp(s *Stack, m *wire.ICMP) bool {
+	if m.QuoteSeq != r.iss {
+		return false
+	}
+	v4 := r.local.Addr().Is4()
+	switch m.Kind {
+	case wire.ICMPNetUnreachable, wire.ICMPHostUnreachable, wire.ICMPTimeExceeded:
+		if !v4 {
+			return true // it may pass
+		}
+	case wire.ICMPPortUnreachable, wire.ICMPProhibited:
+		if v4 {
+			return true
+		}
+	default:
+		return true
+	}
+	s.counters.TcpExtListenDrops++
+	r.drop(s)
+	return true
+}
+
 // challenge answers what is out of the window with an ACK, at a bounded rate.
 func (r *request) challenge(s *Stack, now clock.Instant, seg *wire.Segment) {
 	const limit = 500 * time.Millisecond // tcp_invalid_ratelimit

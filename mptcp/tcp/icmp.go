@@ -17,29 +17,32 @@ const (
 // An error counts only if it quotes what is in flight: "the TCP sequence number
 // contained in the payload ... is within the range SND.UNA =< SEG.SEQ < SND.NXT"
 // (https://www.rfc-editor.org/rfc/rfc5927#section-4.1).
-func (c *Conn) ICMP(now clock.Instant, m *wire.ICMP) {
+//
+// It returns false if not.
+func (c *Conn) ICMP(now clock.Instant, m *wire.ICMP) bool {
 	if c.state == StateClosed || !m.HasQuote {
-		return
+		return true
 	}
 	if q := m.QuoteSeq - c.iss; q.Less(c.sndUna) || !q.Less(c.sndNxt) {
-		return
+		return false
 	}
 	if m.Kind == wire.ICMPTooBig {
 		c.packetTooBig(now, m.MTU)
-		return
+		return true
 	}
 	err := icmpError(m.Kind)
 	if err == nil {
-		return
+		return true
 	}
 	if c.state == StateSYNSent || c.state == StateSYNReceived && !c.fo.accepted {
 		// As in Linux any error ends the attempt to open (tcp_v4_err).
 		c.end(now, err, ICMPError)
-		return
+		return true
 	}
 	// In synchronized states even a hard error is only a hint (RFC 5927, 5.2).
 	c.softErr = err
 	c.upper.Event(now, ICMPError)
+	return true
 }
 
 // icmpError returns what an ICMP error says to the application; nil: nothing.
