@@ -12,12 +12,15 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	default:
 		// The peer has sent its FIN: what comes again is answered, not read.
 		if s.Len() > 0 {
-			c.noteDuplicate(s, seq)
-			c.ackOutOfWindow(now, s)
+			c.answerOld(now, s, seq)
 		}
 		return
 	}
-	if s.Len() == 0 || s.Flags&wire.SYN != 0 {
+	if s.Flags&wire.SYN != 0 { // the SYN/ACK of a simultaneous open: its SYN is known
+		c.noteDuplicate(s, seq)
+		return
+	}
+	if s.Len() == 0 {
 		return
 	}
 	if c.orphan && c.streams() && len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload))) {
@@ -40,6 +43,7 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if c.hasFIN && c.rcvNxt == c.rcvFIN && !c.finArrived {
 		c.rcvNxt = c.rcvNxt.Add(1)
 		c.finArrived = true
+		c.owed.numDSACK = 0 // what comes again from now on is all that is told (tcp_fin)
 	}
 	if len(s.Payload) > 0 {
 		c.sampleRcvRTT(now, s)
@@ -171,15 +175,16 @@ func (c *Conn) forgetSACKs() {
 	}
 }
 
-// noteDuplicate owes a D-SACK for payload that had arrived already.
+// noteDuplicate owes a D-SACK for what of s, its SYN and FIN among it, had arrived
+// already.
 //
 // The first block of the next ACK reports it, once
 // (https://www.rfc-editor.org/rfc/rfc2883#section-4).
 func (c *Conn) noteDuplicate(s *wire.Segment, seq wire.Seq) {
-	if !c.sackOK || len(s.Payload) == 0 || c.owed.numDSACK == len(c.owed.dsacks) {
+	if !c.sackOK || s.Len() == 0 || c.owed.numDSACK == len(c.owed.dsacks) {
 		return
 	}
-	p := span{seq, seq.Add(len(s.Payload))}
+	p := span{seq, seq.Add(s.Len())}
 	var dup span
 	if p.left.Less(c.rcvNxt) {
 		dup = p

@@ -35,6 +35,7 @@ func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 		return
 	}
 	if established {
+		c.sampleSYN(now, s)
 		c.establish(now)
 		if c.state == StateClosed {
 			return
@@ -52,24 +53,26 @@ func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 func (c *Conn) acceptable(now clock.Instant, s *wire.Segment, seq wire.Seq) bool {
 	end := seq.Add(s.Len())
 	if c.state == StateSYNReceived && s.Flags&(wire.SYN|wire.RST) == wire.SYN && seq == 0 {
-		if s.Flags&wire.ACK != 0 {
+		switch {
+		case s.Flags&wire.ACK == 0 && c.passive:
+			c.owed.syn = true // the SYN again: our SYN/ACK may be lost
+		case s.Flags&wire.ACK != 0 && !c.passive && s.Len() == 1 && s.Ack == c.iss+c.sndNxt:
 			return true // the SYN/ACK of a simultaneous open
+		default:
+			c.challenge(now)
 		}
-		c.owed.syn = true // the SYN again: our SYN/ACK may be lost
 		return false
 	}
 	if c.pawsRejects(now, s) {
 		// "If ... SEG.TSval < TS.Recent, ... treat the arriving segment as not
 		// acceptable: Send an acknowledgment in reply ... and drop the segment"
 		// (https://www.rfc-editor.org/rfc/rfc7323#section-5.3).
-		c.noteDuplicate(s, seq)
-		c.ackOutOfWindow(now, s)
+		c.answerOld(now, s, seq)
 		return false
 	}
 	if end.Less(c.lastAcked) || c.windowEnd().Less(seq) {
 		if s.Flags&wire.RST == 0 {
-			c.noteDuplicate(s, seq)
-			c.ackOutOfWindow(now, s)
+			c.answerOld(now, s, seq)
 		}
 		return false
 	}
@@ -144,7 +147,7 @@ func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
 	} else {
 		c.sndWL1 = s.Seq - c.irs - 1
 	}
-	c.synAcked(now, s)
+	c.synAcked(now)
 	return true
 }
 
@@ -169,6 +172,15 @@ func (c *Conn) challenge(now clock.Instant) {
 	if c.oowAllowed(now) {
 		c.owed.acks++
 	}
+}
+
+// answerOld answers a segment of which nothing is taken. Of a SYN no D-SACK tells, for
+// it may be another connection's, and in TIME-WAIT none does (tcp_send_dupack).
+func (c *Conn) answerOld(now clock.Instant, s *wire.Segment, seq wire.Seq) {
+	if s.Flags&wire.SYN == 0 && c.state != StateTimeWait {
+		c.noteDuplicate(s, seq)
+	}
+	c.ackOutOfWindow(now, s)
 }
 
 // ackOutOfWindow owes the ACK for an unacceptable segment; if it carries no data
