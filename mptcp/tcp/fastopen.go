@@ -28,7 +28,7 @@ type fastOpenState struct {
 	exp     bool      // it was in the experimental form
 	asked   bool      // the option was on our SYN
 	sent    bool      // data was
-	acked   bool      // and was taken, or we took the peer's
+	acked   bool      // and was taken, or we took the peer's (TCPI_OPT_SYN_DATA)
 	passive bool      // we took the SYN as an open connection: data may flow before the third ACK
 	// accepted: by the application, before the third ACK. An ICMP error is a hint then.
 	accepted bool
@@ -125,12 +125,18 @@ func (c *Conn) enterRepair(now clock.Instant) {
 	c.setState(now, cc.Loss)
 }
 
-// takeSYNPayload takes data and FIN that stand behind the SYN of s.
+// takeSYNPayload takes data and FIN that stand behind the SYN of s. Of how the peer sends
+// they say nothing (tcp_fastopen_add_skb), and the SYN's answer acknowledges them.
 func (c *Conn) takeSYNPayload(now clock.Instant, s *wire.Segment) {
 	data := *s
 	data.Flags &^= wire.SYN
 	data.Seq = s.Seq.Add(1)
+	mss := c.rcvMSS
 	c.receive(now, &data, 1)
+	c.rcvMSS, c.lastSegLen, c.ackPushed, c.ato, c.quickACKs = mss, 0, 0, 0, 0
+	c.fo.acked = true
+	c.owed.acks = 0
+	c.timers.Stop(timerDelACK)
 }
 
 // AcceptData takes a SYN that Accept has seen as Fast Open: its data is delivered, and
@@ -140,12 +146,10 @@ func (c *Conn) takeSYNPayload(now clock.Instant, s *wire.Segment) {
 // (https://www.rfc-editor.org/rfc/rfc7413#section-4.2.2).
 func (c *Conn) AcceptData(now clock.Instant, syn *wire.Segment) {
 	c.fo.passive = true
-	c.fo.acked = len(syn.Payload) > 0
 	c.rcvAdv = c.rcvNxt.Add(len(syn.Payload) + 1)
-	c.takeSYNPayload(now, syn)
-	// The SYN/ACK is the acknowledgment.
-	c.owed.acks = 0
-	c.timers.Stop(timerDelACK)
+	if syn.Len() > 1 {
+		c.takeSYNPayload(now, syn)
+	}
 }
 
 // Accepted says that the application has the connection.
@@ -167,13 +171,14 @@ func (c *Conn) Timeouts() int { return c.retransmits }
 // write: "Save one ACK. Data will be ready after several ticks" (Linux).
 func (c *Conn) HoldACK() { c.holdACK = true }
 
-// ackSYNACK owes the third packet of the handshake.
+// ackSYNACK owes the third packet of the handshake. It waits for data, or where the
+// peer has closed already for our answer to that.
 func (c *Conn) ackSYNACK(now clock.Instant) {
-	if !c.holdACK {
+	if !c.holdACK && !c.finArrived {
 		c.owed.acks = 1
 		return
 	}
-	c.ato, c.quickACKs, c.lastDataRecv = minATO, maxQuickACKs, now
+	c.ato, c.quickACKs, c.pingpong, c.lastDataRecv = minATO, maxQuickACKs, false, now
 	c.timers.Set(timerDelACK, now.Add(maxATO))
 }
 
@@ -192,15 +197,18 @@ func (c *Conn) synGivesUp(now clock.Instant) bool {
 	return now.Sub(c.synSentAt) >= limit
 }
 
-// establishFastOpen goes on where a connection that was taken from its SYN stands when
-// the third ACK has come: data may be under way, and the peer may have closed.
+// establishFastOpen goes on where a connection stands of which more than the SYN was sent
+// or taken before it is established: data may be under way, and the peer may have closed.
 func (c *Conn) establishFastOpen(now clock.Instant) {
 	if c.board.packets > 0 {
-		if c.flow.State == cc.Loss && c.mayUndo() {
-			c.undo(true)
-			c.setState(now, cc.Open)
+		// "we could try to be more aggressive" (Linux, tcp_rcv_synrecv_state_fastopen):
+		// what SACK says of one or two segments waits for the timeout, too.
+		at := now
+		if c.timers.Armed(timerReorder) {
+			c.timers.Stop(timerReorder)
+			at = max(c.board.at(c.board.head).sentAt, now.Add(tick-c.RTO()))
 		}
-		c.armRTO(now)
+		c.armRTO(at)
 	}
 	if c.finArrived {
 		c.finReceived(now)

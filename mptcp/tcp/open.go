@@ -183,7 +183,8 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 	}
 	c.state = StateSYNReceived // until the upper agrees: it may have us reset
 	c.sndWL1 = 0
-	c.synAcked(now, s)
+	c.synAcked(now)
+	c.sampleSYN(now, s)
 	c.ackedSYNData(now, ack)
 	if !c.handleOptions(now, s) {
 		return
@@ -196,7 +197,7 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 		c.loseSYNData(now) // and its segments acknowledge the SYN/ACK
 		return
 	}
-	if len(s.Payload) > 0 && (c.fo.asked || c.fo.sent) {
+	if s.Len() > 1 && (c.fo.asked || c.fo.sent) {
 		c.takeSYNPayload(now, s)
 	}
 	c.ackSYNACK(now)
@@ -214,26 +215,13 @@ func (c *Conn) simultaneousOpen(now clock.Instant, s *wire.Segment) {
 }
 
 // synAcked notes that the peer has our SYN.
-func (c *Conn) synAcked(now clock.Instant, s *wire.Segment) {
+func (c *Conn) synAcked(now clock.Instant) {
 	c.sndUna = 1
 	c.count.delivered++
 	c.owed.syn = false
 	c.timers.Stop(timerRTO)
 	c.backoff, c.retransmits = 0, 0
 	c.lastAckRecv = now
-	rtt := c.echoRTT(now, s)
-	if c.synRetransmits == 0 {
-		rtt = max(now.Sub(c.synSentAt), 1)
-	}
-	if rtt > 0 {
-		c.rtt.observeMin(now, rtt)
-		c.flow.MinRTT = c.rtt.min
-		c.sampleRTT(now, rtt)
-	} else {
-		// "the RTO MUST be re-initialized to 3 seconds when data transmission begins"
-		// (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.7).
-		c.rtt.rto = min(fallbackRTO, c.cfg.RTOMax)
-	}
 	if c.synRetransmits > 1 {
 		// "If the SYN or SYN/ACK is lost, the initial window ... MUST be one segment"
 		// (RFC 5681, 3.1); the first may only have been slow (RFC 6928, 2).
@@ -242,13 +230,34 @@ func (c *Conn) synAcked(now clock.Instant, s *wire.Segment) {
 	c.upper.Acked(now, 1)
 }
 
+// sampleSYN takes the round trip of our SYN or SYN/ACK, of which s is the answer, unless
+// that shows one of data.
+func (c *Conn) sampleSYN(now clock.Instant, s *wire.Segment) {
+	if c.rtt.srtt8 != 0 {
+		return
+	}
+	rtt := c.echoRTT(now, s)
+	if c.synRetransmits == 0 {
+		rtt = max(now.Sub(c.synSentAt), 1)
+	}
+	if rtt <= 0 {
+		// "the RTO MUST be re-initialized to 3 seconds when data transmission begins"
+		// (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.7).
+		c.rtt.rto = min(fallbackRTO, c.cfg.RTOMax)
+		return
+	}
+	c.rtt.observeMin(now, rtt)
+	c.flow.MinRTT = c.rtt.min
+	c.sampleRTT(now, rtt)
+}
+
 // establish enters ESTABLISHED, or FIN-WAIT-1 if Close came first.
 func (c *Conn) establish(now clock.Instant) {
 	c.state = StateEstablished
 	if c.closing {
 		c.state = StateFINWait1
 	}
-	if c.fo.passive {
+	if c.fo.passive || c.fo.sent {
 		c.establishFastOpen(now)
 	}
 	c.flow.Established = true

@@ -344,10 +344,15 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	return length
 }
 
-func (c *Conn) noteRetransmission(now clock.Instant, ssn wire.Seq, n int) {
+// stampRetransmit remembers when the first of a series of retransmissions went out.
+func (c *Conn) stampRetransmit(now clock.Instant) {
 	if !c.stamped {
 		c.stamped, c.retransStamp = true, c.tsClock(now)
 	}
+}
+
+func (c *Conn) noteRetransmission(now clock.Instant, ssn wire.Seq, n int) {
+	c.stampRetransmit(now)
 	c.repeatedSince = min(c.repeatedSince, now)
 	c.undoRetrans = max(c.undoRetrans, 0) + 1
 	c.count.totalRetrans++

@@ -264,7 +264,7 @@ func (c *Conn) undoRecovery(now clock.Instant) bool {
 // lossStateAck handles an ACK after a retransmission timeout (tcp_process_loss).
 func (c *Conn) lossStateAck(now clock.Instant, a *ackEvent) {
 	recovered := c.highSeq.LessEq(c.sndUna)
-	if a.advanced && c.undoLoss(now, false) {
+	if (a.advanced || c.holdsSYNACK()) && c.undoLoss(now, false) {
 		return
 	}
 	if c.frto {

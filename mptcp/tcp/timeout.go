@@ -123,6 +123,9 @@ func (c *Conn) synTimeout(now clock.Instant) {
 	c.retransmits++
 	c.count.totalRetrans++
 	c.owed.syn = true
+	if c.holdsSYNACK() {
+		c.stampRetransmit(now)
+	}
 	if c.synRetransmits <= linear {
 		c.expiredRTO = c.RTO()
 		c.armRTO(now)
