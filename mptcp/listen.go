@@ -104,7 +104,10 @@ func (l *Listener) backlogMax() int {
 
 // SetFastOpen sets how many connections the listener opens by their SYN before the third
 // ACK has come (TCP_FASTOPEN); 0: none.
-func (l *Listener) SetFastOpen(n int) { l.fastOpenMax = min(n, l.stack.sysctl.soMaxConn()) }
+func (l *Listener) SetFastOpen(n int) { l.fastOpenMax = l.stack.FastOpenQueue(n) }
+
+// FastOpenQueue returns what of n TCP_FASTOPEN grants: at most net.core.somaxconn.
+func (s *Stack) FastOpenQueue(n int) int { return min(n, s.sysctl.soMaxConn()) }
 
 // SetFastOpenKeys changes the secrets of cookies (TCP_FASTOPEN_KEY).
 func (l *Listener) SetFastOpenKeys(k FastOpenKeys) { l.cfg.FastOpenKeys = k }

@@ -231,6 +231,9 @@ func (sf *subflow) HandleOptions(now clock.Instant, s *wire.Segment) error {
 		return nil
 	}
 	if s.Flags&wire.RST != 0 {
+		if c.speech == offered && !sf.active && !sf.join {
+			c.fall(now, reasonNoCapableInACK) // in place of the third ACK of an early connection
+		}
 		return nil
 	}
 	if c.speech == offered && !sf.active && !sf.join {

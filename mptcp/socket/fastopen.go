@@ -12,16 +12,17 @@ import (
 // (TCP_FASTOPEN_CONNECT) goes where that said (tcp_sendmsg_fastopen).
 func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a netip.AddrPort) (int, Errno) {
 	switch {
+	case f.mptcp && flags&MsgFastopen != 0 && f.state != listening && !f.closed():
+		return -1, EINVAL // mptcp_sendmsg_fastopen has no first subflow then
 	case !l.stack.FastOpenEnabled():
 		return -1, EOPNOTSUPP
-	case f.state == connecting:
-		return -1, EALREADY
-	case f.state == deferred:
+	}
+	if f.state == deferred {
 		a = f.target
-	case f.state == listening, f.state == connected && !f.dead():
-		return -1, EISCONN
-	case f.err != OK:
-		return -1, f.takeError()
+	} else if e := f.mayConnect(); e != OK {
+		return -1, e
+	}
+	switch {
 	case !a.IsValid():
 		return -1, EINVAL
 	case a.Addr().Is6() && f.family == AFInet:
@@ -42,7 +43,7 @@ func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a neti
 
 // begin takes over a connection that has just been begun.
 func (f *file) begin(c *mptcp.Conn) {
-	f.conn, f.state, f.errSeen = c, connecting, false
+	f.conn, f.state, f.err, f.errSeen = c, connecting, OK, false
 	f.shutRD, f.shutWR = false, false
 	f.untold = true
 	f.reports.wrote = 0
@@ -186,7 +187,10 @@ func (s *sendOp) open(now clock.Instant, f *file) (int, Errno) {
 
 // opened is the end of a call with Fast Open that waited for its connection.
 func (s *sendOp) opened(f *file) (int, Errno) {
-	if f.err != OK {
+	switch {
+	case f.state == unconnected:
+		return -1, f.tellEnd()
+	case f.err != OK:
 		return -1, f.takeError()
 	}
 	return s.sent, OK
@@ -238,13 +242,12 @@ func (l *Layer) FastOpenKey(fd int) ([]byte, Errno) {
 
 // setFastOpen sets the options of Fast Open whose value is a number.
 func (l *Layer) setFastOpen(f *file, name, v int) Errno {
-	fresh := f.state == unconnected && f.conn == nil
 	switch name {
 	case TCPFastopen:
-		if v < 0 || !fresh && f.state != listening {
+		if v < 0 || !f.closed() && f.state != listening {
 			return EINVAL
 		}
-		f.cfg.FastOpenQueue = v
+		f.cfg.FastOpenQueue = l.stack.FastOpenQueue(v)
 		if f.ln != nil {
 			f.ln.SetFastOpen(v)
 		}
@@ -254,12 +257,12 @@ func (l *Layer) setFastOpen(f *file, name, v int) Errno {
 			return EINVAL
 		case !l.stack.FastOpenEnabled():
 			return EOPNOTSUPP
-		case !fresh:
+		case !f.closed():
 			return EINVAL
 		}
 		f.fastOpenConnect = v != 0
 	case TCPFastopenNoCookie:
-		if v != 0 && v != 1 || !fresh && f.state != listening {
+		if v != 0 && v != 1 || !f.closed() && f.state != listening {
 			return EINVAL
 		}
 		f.cfg.FastOpenNoCookie = v != 0

@@ -17,7 +17,11 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 		return -1, e
 	case f.state == deferred:
 		return -1, EAGAIN
-	case f.state == listening || f.conn == nil:
+	case f.state == listening:
+		return -1, ENOTCONN
+	case f.fresh() && f.err != OK:
+		return -1, f.takeError()
+	case f.fresh():
 		return -1, ENOTCONN
 	case f.state == connecting:
 		return -1, EAGAIN

@@ -51,7 +51,7 @@ type file struct {
 
 	fastOpenConnect bool           // TCP_FASTOPEN_CONNECT
 	target          netip.AddrPort // of a deferred connect
-	untold          bool           // no call has told yet that the connection is made (SS_CONNECTING)
+	untold          bool           // no call has told yet what became of connecting (SS_CONNECTING)
 }
 
 // state is what a socket is in the eyes of its calls.
@@ -183,6 +183,39 @@ func (f *file) takeError() Errno {
 	e := f.err
 	f.err = OK
 	return e
+}
+
+// fresh reports whether the socket is as a new one: it has no connection, or a call has
+// told that none came about.
+func (f *file) fresh() bool { return f.conn == nil || f.state == unconnected && !f.untold }
+
+// closed reports whether the socket is in CLOSE.
+func (f *file) closed() bool {
+	return f.state != listening && f.state != deferred && (f.conn == nil || f.dead())
+}
+
+// mayConnect says whether a connection can be begun (__inet_stream_connect). One that has
+// ended before a call told of it is told of first.
+func (f *file) mayConnect() Errno {
+	switch {
+	case f.state == connecting:
+		return EALREADY
+	case f.state == listening, f.state == connected && !f.untold:
+		return EISCONN
+	case f.untold:
+		return f.tellEnd()
+	}
+	return OK
+}
+
+// tellEnd returns why there is no connection, and makes the socket fresh: ECONNABORTED if
+// another call has taken the error.
+func (f *file) tellEnd() Errno {
+	f.state, f.untold, f.shutRD, f.shutWR = unconnected, false, false, false
+	if e := f.takeError(); e != OK {
+		return e
+	}
+	return ECONNABORTED
 }
 
 // dead reports whether the connection has ended: nothing is sent or received any

@@ -122,7 +122,7 @@ func (l *Layer) ConnectOp(now clock.Instant, fd int, a netip.AddrPort) *Op {
 			f.untold = false
 			return 0, OK
 		}
-		return result(f.takeError())
+		return result(f.tellEnd())
 	})
 	o.late = func() (int, Errno) { return -1, EINPROGRESS }
 	return o

@@ -91,15 +91,13 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 	case f.state == connected && !f.dead() && f.untold:
 		f.untold = false
 		return OK
-	case f.state == connected && !f.dead(), f.state == deferred:
+	case f.state == deferred:
 		return EISCONN
-	case f.state == connecting:
-		return EALREADY
-	case f.state == listening:
-		return EISCONN
-	case f.err != OK:
-		return f.takeError()
-	case a.Addr().Is6() && f.family == AFInet:
+	}
+	if e := f.mayConnect(); e != OK {
+		return e
+	}
+	if a.Addr().Is6() && f.family == AFInet {
 		return EAFNOSUPPORT
 	}
 	if f.fastOpenConnect && l.stack.FastOpenEnabled() {
@@ -129,6 +127,10 @@ func (l *Layer) Disconnect(fd int) Errno {
 	if e != OK {
 		return e
 	}
+	f.err = OK
+	if !f.mptcp && f.ln == nil && !f.closed() {
+		f.err = ECONNRESET // the socket's own doing, and told nevertheless (tcp_disconnect)
+	}
 	if f.ln != nil {
 		f.ln.Close()
 		f.ln = nil
@@ -137,6 +139,6 @@ func (l *Layer) Disconnect(fd int) Errno {
 		f.conn.Abort()
 		f.conn = nil
 	}
-	f.state, f.err, f.errSeen, f.shutRD, f.shutWR = unconnected, OK, false, false, false
+	f.state, f.untold, f.errSeen, f.shutRD, f.shutWR = unconnected, false, false, false, false
 	return OK
 }

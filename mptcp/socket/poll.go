@@ -43,7 +43,7 @@ func (f *file) truths() int {
 	if closed || f.shutRD && f.shutWR {
 		m |= PollHup
 	}
-	if f.conn != nil && f.shut() {
+	if !f.fresh() && f.shut() {
 		m |= PollIn | PollRdHup
 	}
 	if f.state != connecting {
