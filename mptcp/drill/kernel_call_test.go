@@ -115,7 +115,11 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 		return k.kernelSocket(c)
 	case "bind":
 		return func() (int, error) {
-			return ok(unix.Bind(fd, sockaddr(netip.AddrPortFrom(k.set.local.Addr(), k.set.port))))
+			proto, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+			if err != nil {
+				return -1, err
+			}
+			return ok(unix.Bind(fd, sockaddr(k.own(proto == unix.IPPROTO_MPTCP))))
 		}, nil, nil
 	case "listen":
 		return func() (int, error) { return ok(unix.Listen(fd, argInt(c, 1))) }, func(int) error {
@@ -205,13 +209,30 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 	case "getsockopt":
 		return func() (int, error) {
 			n, err := unix.GetsockoptInt(fd, argInt(c, 1), argInt(c, 2))
-			if err == nil && n != argInt(c, 3) {
+			if v := &c.Args[3]; err == nil && v.Kind != ExprString && v.Kind != ExprEllipsis && n != argInt(c, 3) {
 				return 0, fmt.Errorf("value %d", n)
 			}
 			return ok(err)
 		}, nil, nil
 	case "poll":
 		return k.kernelPoll(c)
+	case "pipe":
+		ends := make([]int, 2)
+		return func() (int, error) { return ok(unix.Pipe2(ends, unix.O_CLOEXEC)) }, func(int) error {
+			for i := range ends {
+				n, err := value(&c.Args[0].List[i])
+				if err != nil {
+					return err
+				}
+				k.fds[int(n)] = ends[i]
+			}
+			return nil
+		}, nil
+	case "splice":
+		return func() (int, error) {
+			n, err := unix.Splice(fd, nil, k.fds[argInt(c, 2)], nil, argInt(c, 4), argInt(c, 5))
+			return int(n), err
+		}, nil, nil
 	}
 	return nil, nil, unsupported("on the kernel, the call %s", c.Name)
 }
@@ -219,7 +240,7 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 func (k *kernelRun) kernelSocket(c *Call) (doCall, func(int) error, error) {
 	proto := argInt(c, 2)
 	do := func() (int, error) {
-		fd, err := unix.Socket(unix.AF_INET, argInt(c, 1)|unix.SOCK_CLOEXEC, proto)
+		fd, err := unix.Socket(k.family(), argInt(c, 1)|unix.SOCK_CLOEXEC, proto)
 		if err == nil {
 			err = unix.SetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION, "cubic")
 		}
@@ -239,8 +260,11 @@ func (k *kernelRun) kernelAccept(c *Call, fd int) (doCall, func(int) error, erro
 	var from netip.AddrPort
 	do := func() (int, error) {
 		n, a, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
-		if in, ok := a.(*unix.SockaddrInet4); ok {
+		switch in := a.(type) {
+		case *unix.SockaddrInet4:
 			from = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
+		case *unix.SockaddrInet6:
+			from = netip.AddrPortFrom(netip.AddrFrom16(in.Addr), uint16(in.Port))
 		}
 		return n, err
 	}
