@@ -19,6 +19,7 @@ const (
 	reasonNoCapableInSYNACK
 	reasonNoCapableInACK
 	reasonCapableRefused
+	reasonSYNACKRefused
 	reasonSYNUnanswered
 	reasonBlackhole
 	reasonNoToken
@@ -36,6 +37,7 @@ var reasonText = [...]string{
 	reasonNoCapableInSYNACK:  "no MP_CAPABLE in SYN/ACK",
 	reasonNoCapableInACK:     "no MP_CAPABLE in third ACK",
 	reasonCapableRefused:     "MP_CAPABLE with version, flags or key that do not fit",
+	reasonSYNACKRefused:      "MP_CAPABLE in SYN/ACK with version or flags that do not fit",
 	reasonSYNUnanswered:      "no answer to SYN with MP_CAPABLE",
 	reasonBlackhole:          "MPTCP was blocked here a while ago",
 	reasonNoToken:            "no key whose token is free",
@@ -53,7 +55,7 @@ func (r reason) String() string { return reasonText[r] }
 // count counts the entrance as the kernel does.
 func (r reason) count(c *Counters) {
 	switch r {
-	case reasonNoCapableInSYNACK:
+	case reasonNoCapableInSYNACK, reasonSYNACKRefused:
 		c.MPTcpExtMPCapableFallbackSYNACK++
 	case reasonNoCapableInACK:
 		c.MPTcpExtMPCapableFallbackACK++

@@ -149,7 +149,7 @@ func (sf *subflow) handleSYNACK(now clock.Instant, s *wire.Segment) error {
 		return nil
 	}
 	if !acceptable(o) || o.Version != version || o.NumKeys != 1 {
-		c.fall(now, reasonCapableRefused)
+		c.fall(now, reasonSYNACKRefused)
 		return nil
 	}
 	c.stack.counters.MPTcpExtMPCapableSYNACKRX++
