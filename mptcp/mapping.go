@@ -272,7 +272,6 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 	if w := &c.recv; w.hasFIN && m.off+m.n > w.fin {
 		return sf.dssError(wire.RstMPTCP, "data behind DATA_FIN")
 	}
-	c.ack64 = d.DSN64
 	return sf.insertMapping(m)
 }
 

@@ -390,6 +390,9 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 		}
 		return sf.dssError(wire.RstMPTCP, "mapping of other bytes than the segment's")
 	}
+	if len(s.Payload) > 0 {
+		c.ack64 = d.DSN64
+	}
 	return sf.addMapping(now, d)
 }
 

@@ -41,7 +41,7 @@ func (c *Conn) scheduleACK(now clock.Instant, s *wire.Segment, before wire.Seq, 
 		c.measureSegment(s)
 		c.adaptATO(now)
 	}
-	if fin && inOrder && c.state == StateEstablished && c.ato != 0 {
+	if fin && inOrder && c.state == StateEstablished {
 		// The application's last words or its own FIN may take the ACK along (tcp_fin
 		// enters pingpong mode).
 		c.pingpong, fin = true, false
@@ -152,8 +152,12 @@ func (c *Conn) QuickACK(on, empty bool) {
 // QuickACKs reports whether ACKs do not wait for replies.
 func (c *Conn) QuickACKs() bool { return !c.pingpong }
 
-// ackDelay returns how long an ACK may wait: not longer than a round trip.
+// ackDelay returns how long an ACK may wait: not longer than a round trip, and that of
+// a FIN before any data only until the next tick (an icsk_ack.ato of 0).
 func (c *Conn) ackDelay() time.Duration {
+	if c.ato == 0 {
+		return tick
+	}
 	d := c.ato
 	if c.rtt.srtt8 != 0 {
 		d = min(d, max(c.rtt.smoothed(), minATO))

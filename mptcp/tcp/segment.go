@@ -146,6 +146,9 @@ func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
 		c.owed.acks++
 	} else {
 		c.sndWL1 = s.Seq - c.irs - 1
+		if c.passive && !c.fo.passive {
+			c.maxSndWnd = 0 // the SYN's, which is not scaled, was none to send into (tcp_create_openreq_child)
+		}
 	}
 	c.synAcked(now)
 	return true
