@@ -96,7 +96,7 @@ type Counters struct {
 	MPTcpExtFallbackFailed          uint64
 	MPTcpExtMPCurrEstab             uint64 // a gauge: MPTCP connections in ESTABLISHED or CLOSE-WAIT
 	MPTcpExtBlackhole               uint64 // times MPTCP was stopped for a while
-	MPTcpExtWinProbe                uint64 // probes of the connection's window
+	MPTcpExtWinProbe                uint64 // the connection's window found shut, so that it is probed
 	MPTcpExtBacklogDrop             uint64 // never counted: there is no backlog
 	MPTcpExtRcvPruned               uint64 // never counted: what is accepted is kept
 	MPTcpExtOFOPruned               uint64 // never counted, likewise

@@ -135,8 +135,15 @@ func (c *Conn) shut() bool {
 	return c.speech == multipath && !c.done && w.una == w.nxt && w.nxt < w.end && !w.more
 }
 
-// watchWindow starts the connection's timer when the peer's window is found shut.
+// watchWindow starts the connection's timer when the peer's window is found shut. As
+// Linux, which then makes the byte that is its probe and gives it to TCP, it counts
+// each time that this happens, not each probe.
 func (c *Conn) watchWindow(now clock.Instant) {
+	shut := c.shut() && c.windowLeft() == 0
+	if shut && !c.send.shut {
+		c.stack.counters.MPTcpExtWinProbe++
+	}
+	c.send.shut = shut
 	if c.rtxAt == clock.Never && c.shut() {
 		c.armRetransmit(now)
 	}
@@ -144,7 +151,6 @@ func (c *Conn) watchWindow(now clock.Instant) {
 
 // probeWindow asks on all subflows that do not ask by themselves.
 func (c *Conn) probeWindow() {
-	c.stack.counters.MPTcpExtWinProbe++ // Linux probes on one subflow
 	for _, sf := range c.subflows {
 		if sf.usable() {
 			sf.tcp.Probe()

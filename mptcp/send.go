@@ -23,6 +23,7 @@ type sendWindow struct {
 	edge          uint64 // right edge of the peer's window
 	largest       int    // of the peer's windows so far
 	crumb         bool   // the next segment may be short: silly window avoidance has waited long enough
+	shut          bool   // the window was found shut
 	limit, max    int    // of bytes not acknowledged; limit grows to max
 	pushAt        uint64 // end of the last write without MSG_MORE
 	more          bool
