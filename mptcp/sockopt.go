@@ -138,6 +138,10 @@ func (c *Conn) NotSent() int {
 // FellBack reports whether an end asked for MPTCP and this is plain TCP.
 func (c *Conn) FellBack() bool { return c.speech == fallen }
 
+// BeganPlain reports whether the handshake has not given us the peer's key: what Linux's
+// accept returns then is a TCP socket.
+func (c *Conn) BeganPlain() bool { return c.streaming() && c.remoteToken == 0 }
+
 // MSS returns the payload of a full segment on the first subflow that lives; 0:
 // there is none.
 func (c *Conn) MSS() int {

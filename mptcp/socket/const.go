@@ -53,6 +53,11 @@ const (
 	SOMark      = 36
 	SOProtocol  = 38
 
+	SODebug         = 1
+	SODontroute     = 5
+	SOBroadcast     = 6
+	SONoCheck       = 11
+	SOTimestamp     = 29
 	SOType          = 3
 	SORcvLowat      = 18
 	SOAcceptConn    = 30
@@ -64,6 +69,7 @@ const (
 	SOIncomingCPU   = 49
 
 	IPRecvErr           = 11
+	IPTransparent       = 19
 	IPBindAddressNoPort = 24
 	IPv6MTUDiscover     = 23
 	IPv6RecvErr         = 25

@@ -15,6 +15,8 @@ func (l *Layer) Read(fd int, p []byte, flags int) (int, Errno) {
 	switch {
 	case e != OK:
 		return -1, e
+	case f.mptcp && len(p) == 0 && f.state != listening:
+		return 0, OK // mptcp_recvmsg looks at nothing
 	case f.state == deferred:
 		return -1, EAGAIN
 	case f.state == listening:

@@ -222,14 +222,20 @@ func (f *file) tellEnd() Errno {
 // more.
 func (f *file) dead() bool { return f.conn != nil && f.conn.Done() }
 
-// shut reports whether no data can come any more. An MPTCP socket that never was
-// connected, in the end, is as one that was not asked to.
+// shut reports whether no data can come any more.
 func (f *file) shut() bool {
 	return f.shutRD || f.conn.Ended() || f.dead() && !f.vain()
 }
 
+// vain reports whether an MPTCP socket's connection came to nothing: it was not
+// established, lost its last subflow for good, or fell back and was cut off. Linux closes
+// such a socket without shutting it (sk_shutdown), so that it is as one never connected.
 func (f *file) vain() bool {
-	return f.mptcp && f.dead() && (f.state == unconnected || f.conn.Err() == mptcp.ErrNotConnected)
+	if !f.mptcp || !f.dead() || f.conn.Ended() {
+		return false
+	}
+	err := f.conn.Err()
+	return f.state == unconnected || err == mptcp.ErrNotConnected || err == mptcp.ErrTimedOut || err != nil && f.fellBack()
 }
 
 // timeout returns when a call that begins now is given up.

@@ -69,7 +69,7 @@ func (l *Layer) Accept(fd int) (int, Errno) {
 	if !ok {
 		return -1, EAGAIN
 	}
-	n := &file{mptcp: f.mptcp, family: f.family, cfg: f.cfg, bound: c.LocalAddr(), conn: c, state: connected,
+	n := &file{mptcp: f.mptcp && !c.BeganPlain(), family: f.family, cfg: f.cfg, bound: c.LocalAddr(), conn: c, state: connected,
 		linger: f.linger, sndTimeo: f.sndTimeo, rcvTimeo: f.rcvTimeo,
 		reports: reports{zerocopy: f.reports.zerocopy, stamping: f.reports.stamping}}
 	for _, o := range plainOptions {

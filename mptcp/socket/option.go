@@ -15,6 +15,8 @@ type option struct{ level, name int }
 var plainOptions = [...]option{
 	{SOLSocket, SOReuseAddr}, {SOLSocket, SOReusePort}, {SOLSocket, SOPriority}, {SOLSocket, SOBusyPoll},
 	{SOLSocket, SOIncomingCPU}, {SOLSocket, SOOOBInline}, {SOLSocket, SOMaxPacingRate},
+	{SOLSocket, SODebug}, {SOLSocket, SODontroute}, {SOLSocket, SOBroadcast}, {SOLSocket, SONoCheck}, {SOLSocket, SOTimestamp},
+	{SOLIP, IPTransparent},
 	{SOLIP, IPMTUDiscover}, {SOLIP, IPFreebind}, {SOLIP, IPRecvErr}, {SOLIP, IPBindAddressNoPort},
 	{SOLIPv6, IPv6V6Only}, {SOLIPv6, IPv6MTUDiscover}, {SOLIPv6, IPv6RecvErr},
 	{SOLTCP, TCPInq}, {SOLTCP, TCPSaveSYN}, {SOLTCP, TCPWindowClamp},
@@ -62,6 +64,9 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	if e != OK {
 		return e
 	}
+	if o := (option{level, name}); f.mptcp && !f.fellBack() && (o == option{SOLTCP, TCPSynCnt} || o == option{SOLTCP, TCPUserTimeout}) {
+		return ENOPROTOOPT // mptcp_setsockopt_sol_tcp
+	}
 	for _, o := range plainOptions {
 		if o == (option{level, name}) {
 			e := o.refusal(v, f.mptcp)
@@ -78,7 +83,9 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	}
 	switch level {
 	case SOLSocket:
-		e = f.setSocket(name, v)
+		if e = f.setSocket(name, v); e == ENOPROTOOPT && f.mptcp {
+			e = EOPNOTSUPP // mptcp_setsockopt
+		}
 	case SOLTCP:
 		e = l.setTCP(f, name, v)
 	case SOLIP, SOLIPv6:
@@ -258,11 +265,19 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 	return OK
 }
 
+// untold are options that an MPTCP socket does not tell (mptcp_getsockopt).
+var untold = map[option]bool{
+	{SOLIP, IPMTUDiscover}: true, {SOLIP, IPRecvErr}: true, {SOLIPv6, IPv6MTUDiscover}: true, {SOLIPv6, IPv6RecvErr}: true,
+	{SOLTCP, TCPSynCnt}: true, {SOLTCP, TCPUserTimeout}: true, {SOLTCP, TCPQuickAck}: true, {SOLTCP, TCPLinger2}: true,
+	{SOLTCP, TCPWindowClamp}: true, {SOLTCP, TCPSaveSYN}: true, {SOLTCP, TCPRTOMaxMs}: true,
+}
+
 // Option returns an option whose value is a number.
 func (l *Layer) Option(fd, level, name int) (int, Errno) {
 	v, e := l.option(fd, level, name)
-	if f, no := l.socket(fd); e == ENOPROTOOPT && no == OK && f.mptcp && !f.fellBack() && level != SOLSocket {
-		e = EOPNOTSUPP // mptcp_getsockopt
+	f, no := l.socket(fd)
+	if no == OK && f.mptcp && !f.fellBack() && (untold[option{level, name}] || e == ENOPROTOOPT && level != SOLSocket) {
+		return 0, EOPNOTSUPP
 	}
 	return v, e
 }

@@ -207,15 +207,16 @@ func TestRefused(t *testing.T) {
 func TestOptions(t *testing.T) {
 	w := newWorld(t)
 	fd, _ := w.l.Socket(AFInet, SockStream, IPProtoMPTCP)
-	for _, o := range []struct{ level, name, set, get int }{
-		{SOLSocket, SOReuseAddr, 1, 1}, {SOLSocket, SOSndBuf, 10000, 20000}, {SOLSocket, SORcvBuf, 10000, 20000},
-		{SOLTCP, TCPNoDelay, 1, 1}, {SOLTCP, TCPCork, 1, 1}, {SOLTCP, TCPSynCnt, 3, 3}, {SOLTCP, TCPUserTimeout, 500, 500},
-		{SOLIP, IPTOS, 0x13, 0x10}, {SOLIP, IPTTL, 9, 9},
+	plain, _ := w.l.Socket(AFInet, SockStream, IPProtoTCP)
+	for _, o := range []struct{ fd, level, name, set, get int }{
+		{fd, SOLSocket, SOReuseAddr, 1, 1}, {fd, SOLSocket, SOSndBuf, 10000, 20000}, {fd, SOLSocket, SORcvBuf, 10000, 20000},
+		{fd, SOLTCP, TCPNoDelay, 1, 1}, {fd, SOLTCP, TCPCork, 1, 1}, {plain, SOLTCP, TCPSynCnt, 3, 3}, {plain, SOLTCP, TCPUserTimeout, 500, 500},
+		{fd, SOLIP, IPTOS, 0x13, 0x10}, {fd, SOLIP, IPTTL, 9, 9},
 	} {
-		if e := w.l.SetOption(fd, o.level, o.name, o.set); e != OK {
+		if e := w.l.SetOption(o.fd, o.level, o.name, o.set); e != OK {
 			t.Errorf("%+v: %v", o, e)
 		}
-		if v, e := w.l.Option(fd, o.level, o.name); v != o.get || e != OK {
+		if v, e := w.l.Option(o.fd, o.level, o.name); v != o.get || e != OK {
 			t.Errorf("%+v: got %d %v", o, v, e)
 		}
 	}

@@ -162,6 +162,9 @@ func (c *Conn) handleOptions(now clock.Instant, s *wire.Segment) bool {
 			re = &ResetError{Text: err.Error()}
 		}
 		opening := c.state == StateSYNReceived && c.passive
+		if s.Seq-c.irs == c.rcvNxt {
+			c.rcvNxt = c.rcvNxt.Add(len(s.Payload)) // Linux's TCP has taken it before MPTCP looks
+		}
 		c.abort(re)
 		if opening {
 			c.owed.rstFlags = wire.RST // as to a segment for no connection: Linux has none yet
