@@ -41,7 +41,7 @@ type Flow struct {
 }
 
 // MaxSSThresh is ssthresh before any loss: out of reach.
-const MaxSSThresh = 1 << 30
+const MaxSSThresh = 1<<31 - 1
 
 // InSlowStart reports whether cwnd is below ssthresh.
 func (f *Flow) InSlowStart() bool { return f.Cwnd < f.SSThresh }

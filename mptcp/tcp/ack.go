@@ -12,6 +12,7 @@ import (
 type ackEvent struct {
 	advanced    bool // una moved
 	pure        bool // no payload, SYN or FIN
+	awaited     bool // something was in flight
 	dup         bool // a duplicate ACK (RFC 5681, 2)
 	dsack       bool
 	dsackTLP    bool // for a tail loss probe
@@ -51,6 +52,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	c.keepTimestamp(now, s, seq)
 	a := ackEvent{
 		pure:      s.Len() == 0,
+		awaited:   c.board.packets > 0,
 		ece:       c.ecn.ok && s.Flags&(wire.ECE|wire.SYN) == wire.ECE,
 		priorPipe: c.board.pipe(),
 		priorLost: c.board.everLost,
@@ -80,13 +82,13 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	if !c.sackOK && a.retransmits {
 		a.originals = false
 	}
-	c.countDelivered(&a)
+	c.countDelivered(a.acked+a.sacked, a.ece)
 	c.sampleFromAck(now, s, &a)
 	c.rackUpdateReoWnd()
 	c.tlpAck(now, ack, &a)
 	c.mtuProbeAcked()
 	c.detectLoss(now, &a)
-	if !old {
+	if !old && a.awaited {
 		c.congestionControl(now, &a)
 	}
 	c.rearm(now, &a)
@@ -118,7 +120,6 @@ func (c *Conn) ackInRange(now clock.Instant, ack wire.Seq) bool {
 // ackNews handles an ACK that is not older than una: the window, what it
 // acknowledges, and whether it is a duplicate.
 func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
-	hadData := c.board.packets > 0
 	a.wndMoved = c.updateWindow(s, seq, ack)
 	if a.wndMoved && c.streams() {
 		if n, _, _ := c.upper.Unsent(); n > 0 {
@@ -136,7 +137,7 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 		signal = true
 	}
 	if ack == c.sndUna {
-		a.dup = hadData && a.pure && !a.wndMoved && !signal
+		a.dup = a.awaited && a.pure && !a.wndMoved && !signal
 		return
 	}
 	a.advanced = true
@@ -247,13 +248,12 @@ func (c *Conn) noteReordering(a *ackEvent) {
 	}
 }
 
-// countDelivered counts the segments that the ACK says were delivered, and those
-// with the peer's ECE.
-func (c *Conn) countDelivered(a *ackEvent) {
-	n := uint32(a.acked + a.sacked)
-	c.count.delivered += n
-	if a.ece {
-		c.count.deliveredCE += n
+// countDelivered counts n segments that an ACK says were delivered, with the peer's ECE
+// or without.
+func (c *Conn) countDelivered(n int, ece bool) {
+	c.count.delivered += uint32(n)
+	if ece {
+		c.count.deliveredCE += uint32(n)
 	}
 }
 
@@ -280,7 +280,12 @@ func (c *Conn) processSACK(now clock.Instant, s *wire.Segment, ack wire.Seq, a *
 		if b.right.LessEq(c.sndUna) {
 			continue // old news
 		}
-		blocks[n] = b
+		// In the order of the data: what is out of it is reordering.
+		i := n
+		for ; i > 0 && b.left.Less(blocks[i-1].left); i-- {
+			blocks[i] = blocks[i-1]
+		}
+		blocks[i] = b
 		n++
 	}
 	for _, b := range blocks[:n] {
@@ -322,6 +327,7 @@ func (c *Conn) dsackArrived(b span, a *ackEvent) {
 		c.rack.dsackSeen = true
 	}
 	a.dsack = true
+	a.sacked += segs // it was delivered, too
 	if c.undoing && c.undoRetrans > 0 && c.undoMarker.Less(b.right) {
 		c.undoRetrans = max(c.undoRetrans-segs, 0)
 	}
@@ -435,6 +441,7 @@ func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
 		ECE: a.ece,
 	}
 	c.ctrl.OnAck(&c.flow, &c.scratch.sample)
+	c.cwndUsedAt = now
 	c.flow.Cwnd = max(c.flow.Cwnd, 1)
 	if c.flow.HoldsBack {
 		c.rate.limitedByApp(c.board.pipe() * c.flow.MSS)

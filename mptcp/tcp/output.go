@@ -35,7 +35,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 		return n, true
 	}
 	switch {
-	case c.finDue():
+	case c.finDue(now):
 		return c.emitFIN(now, b), true
 	case c.owed.probe:
 		// A segment from before the window: the peer has to answer it.
@@ -193,7 +193,7 @@ func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 // windows, in which it takes a place. That of a subflow goes out whatever cwnd says:
 // "Both hosts SHOULD send FINs on all subflows [...] even if an individual subflow has
 // failed" (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3).
-func (c *Conn) finDue() bool {
+func (c *Conn) finDue(now clock.Instant) bool {
 	if !c.closing || c.finSent || !c.sendsData() || c.holdsSYNACK() && !c.orphan {
 		return false
 	}
@@ -201,7 +201,7 @@ func (c *Conn) finDue() bool {
 		return false
 	}
 	if c.streams() && c.board.pipe() >= c.flow.Cwnd && !c.probeCredit {
-		c.cwndHeld = true
+		c.heldByCwnd(now)
 		return false
 	}
 	return c.sndNxt.Less(c.SndWndEnd())
@@ -220,6 +220,7 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 	c.finSent = true
 	c.probeCredit, c.forceCredit = false, false
 	c.sentSegment(now, 0)
+	c.validateCwnd(now)
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
 	}

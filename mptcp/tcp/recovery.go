@@ -195,7 +195,9 @@ func (c *Conn) addDupSACK(a *ackEvent) {
 	before := c.board.dupSACKs
 	c.board.dupSACKs++
 	c.checkDupReordering(0)
-	a.sacked += max(c.board.dupSACKs-before, 0)
+	n := max(c.board.dupSACKs-before, 0)
+	a.sacked += n
+	c.countDelivered(n, a.ece)
 }
 
 // checkDupReordering widens the reordering that is expected if more duplicate ACKs
@@ -532,6 +534,7 @@ func (c *Conn) enterLoss(now clock.Instant) {
 		c.reordering = min(c.reordering, c.cfg.Reordering)
 	}
 	f.Cwnd = b.pipe() + 1
+	c.cwndUsedAt = now
 	c.setState(now, cc.Loss)
 	c.highSeq = c.sndNxt
 	c.tlpHigh = 0
@@ -581,12 +584,18 @@ func (c *Conn) markOversize() {
 
 // wasCwndLimited reports whether cwnd held the sender back in the last window:
 // a cwnd that is not used tells nothing about the network and does not grow (RFC
-// 7661). In slow start half of it used is enough, as in Linux.
+// 7661). In slow start half of it used is enough (tcp_is_cwnd_limited).
 func (c *Conn) wasCwndLimited() bool {
-	if c.flow.InSlowStart() {
-		return c.flow.Cwnd < 2*c.maxPacketsOut
+	return c.cwndLimited || c.flow.InSlowStart() && c.flow.Cwnd < 2*c.maxPacketsOut
+}
+
+// heldByCwnd notes that cwnd holds back what could go out. If chunks are on their way,
+// the last of their segments tells.
+func (c *Conn) heldByCwnd(now clock.Instant) {
+	c.cwndHeld = true
+	if c.wq.chunks == 0 {
+		c.validateCwnd(now)
 	}
-	return c.cwndLimited
 }
 
 // validateCwnd notes how much of cwnd the current window of data uses
@@ -595,7 +604,7 @@ func (c *Conn) wasCwndLimited() bool {
 // (RFC 2861, 3.2).
 func (c *Conn) validateCwnd(now clock.Instant) {
 	limited := c.cwndHeld || c.board.pipe() >= c.flow.Cwnd
-	c.cwndHeld = false
+	c.cwndHeld = c.cwndHeld && c.wq.chunks > 0
 	if c.cwndUsageSeq.LessEq(c.sndUna) || limited || !c.cwndLimited && c.board.packets > c.maxPacketsOut {
 		c.cwndLimited = limited
 		c.maxPacketsOut = c.board.packets

@@ -39,7 +39,9 @@ func (c *Conn) Room(now clock.Instant) int {
 		return n
 	}
 	if c.board.pipe() >= c.flow.Cwnd {
-		c.cwndHeld = unsent > 0
+		if unsent > 0 {
+			c.heldByCwnd(now)
+		}
 		return 0
 	}
 	if c.repairsFirst() || c.pacerHolds(now) {

@@ -241,7 +241,7 @@ func (c *Conn) planChunk(now clock.Instant, how nagle) bool {
 	pipe := c.board.pipe() + q.segs
 	quota := min(max(c.flow.Cwnd/2, 1), c.flow.Cwnd-pipe)
 	if quota <= 0 {
-		if c.cwndHeld = true; !c.probeCredit {
+		if c.heldByCwnd(now); !c.probeCredit {
 			return false
 		}
 		quota = 1
@@ -375,7 +375,7 @@ func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete boo
 		return false
 	}
 	if cwnd < window && cwnd <= n {
-		c.cwndHeld = true
+		c.heldByCwnd(now)
 		return true
 	}
 	if cwnd >= window && window <= n {
