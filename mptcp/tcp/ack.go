@@ -75,6 +75,9 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	if c.sackOK && a.hasSACK {
 		c.processSACK(now, s, ack, &a)
 	}
+	if a.advanced { // last: RACK takes the round trip of what is delivered last
+		c.clean(now, ack, &a)
+	}
 	c.noteReordering(&a)
 	if a.dsack {
 		a.dup = false
@@ -117,7 +120,7 @@ func (c *Conn) ackInRange(now clock.Instant, ack wire.Seq) bool {
 	return true
 }
 
-// ackNews handles an ACK that is not older than una: the window, what it
+// ackNews handles an ACK that is not older than una: the window, how far it
 // acknowledges, and whether it is a duplicate.
 func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a *ackEvent) {
 	a.wndMoved = c.updateWindow(s, seq, ack)
@@ -144,7 +147,6 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 	a.small = ack.Sub(c.sndUna) < c.flow.MSS
 	c.count.bytesAcked += uint64(ack.Sub(c.sndUna))
 	c.sndUna = ack
-	c.clean(now, ack, a)
 	c.retransmits, c.repeatedSince = 0, clock.Never
 	c.probeCredit = false
 }

@@ -258,7 +258,7 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 // out as one again: if several, the last has PSH.
 func (c *Conn) planRepairs(id runID) {
 	b := &c.board
-	if !c.streams() || b.at(id).start.Less(c.repairEnd) {
+	if start := b.at(id).start; !c.streams() || start == c.repairNext && start.Less(c.repairEnd) {
 		return
 	}
 	most := min(c.flow.Cwnd-b.pipe(), c.maxSegs(c.MSS()))
@@ -336,6 +336,7 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	if r.flags&runFIN != 0 {
 		flags |= wire.FIN
 	}
+	c.repairNext = r.end
 	length := c.emit(now, b, flags, start, n)
 	c.board.setRetransmitted(id, now, c.rate.sent(now, false))
 	c.noteRetransmission(now, start, n)

@@ -25,6 +25,7 @@ type recovery struct {
 	frtoNew    bool     // step 2.b: new data go before repairs, until the next ACK
 	highSACK   wire.Seq // end of the highest run that was SACKed, while one is
 	repairEnd  wire.Seq // end of the repairs that go out as one chunk
+	repairNext wire.Seq // where the next of them begins
 	repairPush bool     // there are several: the last has PSH
 	undoing    bool     // the current reduction may turn out to be needless
 	stamped    bool

@@ -33,6 +33,7 @@ type run struct {
 	flags      runFlags
 	sentAt     clock.Instant // the last time
 	order      uint64        // of transmission: many go out at one instant
+	chunk      uint64        // order of the first segment of its chunk
 	rate       rateStamp
 
 	prev, next   runID // by sequence number
@@ -100,7 +101,10 @@ func (b *scoreboard) push(r run) {
 	id := b.alloc()
 	r.prev, r.next = b.tail, noRun
 	b.order++
-	r.order = b.order
+	r.order, r.chunk = b.order, b.order
+	if r.flags&runJoined != 0 && b.tail != noRun {
+		r.chunk = b.slab[b.tail].chunk
+	}
 	b.slab[id] = r
 	if b.tail == noRun {
 		b.head = id
@@ -265,7 +269,7 @@ func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, stamp rateSta
 	}
 	r.flags |= runRetrans | runEver
 	b.order++
-	r.sentAt, r.order, r.rate = now, b.order, stamp
+	r.sentAt, r.order, r.chunk, r.rate = now, b.order, b.order, stamp
 	b.unlinkTime(id)
 	b.linkNewest(id)
 }
