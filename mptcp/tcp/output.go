@@ -214,12 +214,13 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 	first := c.board.packets == 0
 	c.board.push(run{
 		start: ssn, end: ssn.Add(1), mss: max(c.MSS(), 1), flags: runFIN,
-		sentAt: now, rate: c.rate.sent(now, first),
+		sentAt: now, burst: c.burst + 1, rate: c.rate.sent(now, first),
 	})
 	c.sndNxt = ssn.Add(1)
 	c.finSent = true
 	c.probeCredit, c.forceCredit = false, false
 	c.sentSegment(now, 0)
+	c.sentInReduction()
 	c.validateCwnd(now)
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
@@ -248,8 +249,10 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 	}
 	c.planRepairs(id)
 	n := c.retransmitRun(now, b, id)
+	c.sentInReduction()
 	if id == c.board.head {
-		c.armRTO(now) // the oldest segment has its full time again
+		c.armRTO(now)               // the oldest segment has its full time again
+		c.timers.Stop(timerReorder) // Linux has one timer for both
 	}
 	return n
 }
@@ -338,7 +341,7 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	}
 	c.repairNext = r.end
 	length := c.emit(now, b, flags, start, n)
-	c.board.setRetransmitted(id, now, c.rate.sent(now, false))
+	c.board.setRetransmitted(id, now, c.burst, c.rate.sent(now, false))
 	c.noteRetransmission(now, start, n)
 	if !c.timers.Armed(timerRTO) {
 		c.armRTO(now)

@@ -13,7 +13,7 @@ type rackState struct {
 	sentAt     clock.Instant // of the run sent last among those delivered
 	order      uint64        // and its place in the order of transmission
 	rtt        time.Duration // of the run delivered last
-	rttChunk   uint64        // and its chunk's place
+	rttBurst   uint64
 	valid      bool
 	reordering bool // seen on this connection
 	dsackSeen  bool
@@ -45,7 +45,7 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run) {
 	}
 	// Linux takes the round trip of whatever is delivered; RFC 8985 only that of
 	// what was sent last. Ties of the clock are broken by the order of transmission.
-	k.rtt, k.rttChunk = rtt, r.chunk
+	k.rtt, k.rttBurst = rtt, r.burst
 	if !k.valid || k.order < r.order {
 		k.sentAt, k.order = r.sentAt, r.order
 		k.valid = true
@@ -107,7 +107,7 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 			break
 		}
 		left := r.sentAt.Add(k.rtt + reoWnd).Sub(now)
-		if left == 0 && k.rttChunk < r.chunk {
+		if left == 0 && k.rttBurst < r.burst {
 			left = 1 // it was sent a little later than what the round trip is of
 		}
 		if left <= 0 {
@@ -162,6 +162,7 @@ func (c *Conn) armTLP(now clock.Instant) {
 	// Where the RTO is earlier the probe goes in its place, as in Linux
 	// (tcp_schedule_loss_probe).
 	if c.timers.Armed(timerRTO) {
+		c.timers.Stop(timerReorder) // Linux has one timer for all three
 		c.timers.Set(timerTLP, min(now.Add(max(pto, time.Millisecond)), c.timers[timerRTO]))
 	}
 }

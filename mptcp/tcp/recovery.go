@@ -32,7 +32,7 @@ type recovery struct {
 
 	sackCache    [4]span // blocks of the last SACK option
 	numSACKCache int
-	maxRun       int // the longest run ever sent, in bytes
+	maxRun       int // the longest run ever sent, in sequence numbers
 	reordering   int // duplicate ACKs before loss is assumed (tcpi_reordering)
 }
 

@@ -33,7 +33,7 @@ type run struct {
 	flags      runFlags
 	sentAt     clock.Instant // the last time
 	order      uint64        // of transmission: many go out at one instant
-	chunk      uint64        // order of the first segment of its chunk
+	burst      uint64        // what Linux stamps with one reading of its clock
 	rate       rateStamp
 
 	prev, next   runID // by sequence number
@@ -101,10 +101,7 @@ func (b *scoreboard) push(r run) {
 	id := b.alloc()
 	r.prev, r.next = b.tail, noRun
 	b.order++
-	r.order, r.chunk = b.order, b.order
-	if r.flags&runJoined != 0 && b.tail != noRun {
-		r.chunk = b.slab[b.tail].chunk
-	}
+	r.order = b.order
 	b.slab[id] = r
 	if b.tail == noRun {
 		b.head = id
@@ -262,14 +259,14 @@ func (b *scoreboard) clearLost(id runID) {
 }
 
 // setRetransmitted notes that id went out again at now.
-func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, stamp rateStamp) {
+func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, burst uint64, stamp rateStamp) {
 	r := b.at(id)
 	if r.flags&runRetrans == 0 {
 		b.retrans += r.segs()
 	}
 	r.flags |= runRetrans | runEver
 	b.order++
-	r.sentAt, r.order, r.chunk, r.rate = now, b.order, b.order, stamp
+	r.sentAt, r.order, r.burst, r.rate = now, b.order, burst, stamp
 	b.unlinkTime(id)
 	b.linkNewest(id)
 }

@@ -76,7 +76,7 @@ func TestScoreboard(t *testing.T) {
 					b.split(id, b.at(id).start.Add(mss))
 				}
 				model[b.at(id).start.Sub(base)/mss].retrans = true
-				b.setRetransmitted(id, s.now, rateStamp{})
+				b.setRetransmitted(id, s.now, 0, rateStamp{})
 			}
 			check(t, s.now, c)
 			var packets, sacked, lost, retrans int

@@ -16,6 +16,7 @@ func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 		c.count.dataSegsIn++
 	}
 	c.wq.more = false
+	c.burst += 2
 	switch c.state {
 	case StateClosed, StateListen:
 		return

@@ -128,13 +128,17 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	end := ssn.Add(n)
 	mss := c.MSS()
 	var marks runFlags
+	burst := c.burst + 1
 	if c.streams() {
 		var pieces int
 		if n > mss {
 			marks = c.takeProbe(n)
 			mss = n
-		} else if marks, pieces = c.takeChunk(n); pieces > 1 {
-			flags |= wire.PSH
+		} else {
+			burst = c.wq.burstOf(burst)
+			if marks, pieces = c.takeChunk(n); pieces > 1 {
+				flags |= wire.PSH
+			}
 		}
 		if c.closing && end == c.wq.end && end.Less(c.SndWndEnd()) {
 			flags |= wire.FIN
@@ -149,8 +153,8 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	}
 	flags |= c.ecnOfData()
 	length := c.emit(now, b, flags, ssn, n)
-	c.board.push(run{start: ssn, end: end, mss: max(mss, 1), flags: marks, sentAt: now, rate: stamp})
-	c.maxRun = max(c.maxRun, n)
+	c.board.push(run{start: ssn, end: end, mss: max(mss, 1), flags: marks, sentAt: now, burst: burst, rate: stamp})
+	c.maxRun = max(c.maxRun, end.Sub(ssn))
 	c.sndNxt = end
 	c.finSent = c.finSent || marks&runFIN != 0
 	if n < mss && !c.streams() {
@@ -170,6 +174,7 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 		c.pingpong = true // a reply: its ACK can ride on it
 	}
 	c.sentSegment(now, n)
+	c.sentInReduction()
 	c.validateCwnd(now)
 	if first {
 		c.persistBackoff = 0
@@ -187,10 +192,15 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 func (c *Conn) sentSegment(now clock.Instant, n int) {
 	c.lastSent = now
 	c.idleHalvings = 0
+	c.pace(now, n)
+}
+
+// sentInReduction counts a segment for proportional rate reduction. A probe that repeats
+// the last one (TLP) is none of those that it sends.
+func (c *Conn) sentInReduction() {
 	if c.flow.State == cc.CWR || c.flow.State == cc.Recovery {
 		c.prrOut++
 	}
-	c.pace(now, n)
 }
 
 // pacingFree is how many segments go out unpaced at first, as in Linux (and its

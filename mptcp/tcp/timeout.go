@@ -14,6 +14,7 @@ const orphanRetries = 8
 // Advance lets time pass to now.
 func (c *Conn) Advance(now clock.Instant) {
 	c.wq.more = false
+	c.burst += 2
 	if c.state == StateClosed {
 		c.sayClosed(now)
 		return

@@ -38,6 +38,8 @@ type buffer struct {
 	segs int  // > 0: a chunk that goes out as a whole, in so many segments
 	push bool // the last segment has PSH
 	eor  bool // nothing is appended to it (MSG_EOR)
+
+	burst uint64 // of a chunk
 }
 
 // writeQueue is the unsent bytes of a plain stream: chunks that are decided on,
@@ -108,11 +110,14 @@ func (c *Conn) Wrote(now clock.Instant, n, limit int, more, eor bool) (taken int
 		switch {
 		case c.pushDue():
 			c.markPush()
+			c.burst += 2
 			c.planAll(now, naglePush)
 		case len(q.bufs)-q.head == q.chunks+1:
+			c.burst += 2
 			c.planChunk(now, naglePush)
 		}
 	}
+	c.burst += 2
 	if !more || c.pushDue() {
 		c.markPush()
 	}
@@ -322,6 +327,7 @@ func (c *Conn) cutChunk(i int, start wire.Seq, n int) {
 		*b = buffer{end: start.Add(n)}
 	}
 	b.segs = (n + mss - 1) / mss
+	b.burst = c.burst + 1
 	q.chunks++
 	q.segs += b.segs
 	if n%mss != 0 {
@@ -433,6 +439,14 @@ func (c *Conn) chunkRoom(now clock.Instant, unsent int) int {
 		}
 	}
 	return min(q.bufs[q.head].end.Sub(c.sndNxt), c.MSS())
+}
+
+// burstOf returns the burst of the first chunk, or now if there is none.
+func (q *writeQueue) burstOf(now uint64) uint64 {
+	if q.chunks == 0 {
+		return now
+	}
+	return q.bufs[q.head].burst
 }
 
 // takeChunk notes that the segment with n bytes at sndNxt goes out; it returns
