@@ -293,10 +293,15 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 			if !ok {
 				continue
 			}
-			if owner := k.owner(p, f, l); owner == f {
-				k.now = max(k.now, l.at)
-				return l, nil
+			owner := k.owner(p, f, l)
+			switch {
+			case owner == nil || owner != f && k.superseded(owner, f):
+				continue
+			case owner != f:
+				return nil, k.elsewhere(p, f, owner, l, win)
 			}
+			k.now = max(k.now, l.at)
+			return l, nil
 		case <-limit.C:
 			return nil, fmt.Errorf("timed out waiting for packet\nscript packet: %s", k.scriptLine(p, f, win))
 		}
