@@ -33,6 +33,7 @@ func (c *Conn) Info(now clock.Instant) Info {
 		RcvRTT:      c.drs.rtt,
 		RcvSpace:    c.drs.space,
 		Options:     c.infoOptions(),
+		TFOFail:     c.fo.failed,
 		SndWScale:   c.sndScale,
 		RcvWScale:   c.rcvScale,
 		AdvMSS:      c.mtu - c.headerLen() - c.timestampsLen(),
