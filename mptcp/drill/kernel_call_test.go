@@ -182,7 +182,9 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 		if flags := argInt(c, 3); flags&unix.MSG_FASTOPEN != 0 {
 			at := netip.AddrPortFrom(k.set.remote, k.set.port)
 			k.opens(args{k.run, c}, flags, at)
-			to = sockaddr(at)
+			if len(c.Args) <= 4 || !isNull(&c.Args[4]) {
+				to = sockaddr(at)
+			}
 		}
 		if len(c.Args) > 1 && isNull(&c.Args[1]) {
 			return func() (int, error) { // no memory is there
