@@ -32,15 +32,13 @@ type world struct {
 	dump   bool
 }
 
-// pipe is one direction of a link: jitter, rate, delay, queue, loss.
+// pipe is one direction of a link: rate, delay, queue, loss.
 type pipe struct {
 	to      int
 	link    machine.LinkID
 	delay   time.Duration
-	rate    int           // bytes/s; 0: infinite
-	queue   int           // bytes that wait for the rate
-	jitter  time.Duration // the host takes up to that for a packet; they stay in order
-	left    clock.Instant // when the last packet left the host
+	rate    int // bytes/s; 0: infinite
+	queue   int // bytes that wait for the rate
 	loss    uint32
 	dead    bool
 	busy    clock.Instant
@@ -131,10 +129,6 @@ func (w *world) send(from int, m machine.Meta, data []byte) {
 		data = wire.AppendPacket(nil, &seg)
 	}
 	at := w.now
-	if p.jitter > 0 {
-		at = max(at.Add(time.Duration(w.random())%p.jitter), p.left)
-		p.left = at
-	}
 	if p.rate > 0 {
 		start := max(at, p.busy)
 		if int(start.Sub(at))*p.rate/int(time.Second) > p.queue {
