@@ -351,6 +351,14 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// CloseRead says that the application will not read again. What arrives is still
+// acknowledged; a plain TCP connection is reset by it once our direction was closed, too.
+func (c *Conn) CloseRead() {
+	if c.speech == plainTCP && len(c.subflows) > 0 {
+		c.subflows[0].tcp.CloseRead()
+	}
+}
+
 // Close ends our direction and throws away what still arrives; with unread data
 // it aborts, as Linux does (RFC 2525, 2.17).
 func (c *Conn) Close() {

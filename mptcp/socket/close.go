@@ -15,6 +15,7 @@ func (l *Layer) Shutdown(fd, how int) Errno {
 	}
 	if how != ShutWR {
 		f.shutRD = true
+		f.conn.CloseRead()
 	}
 	if how != ShutRD && !f.shutWR {
 		f.shutWR = true

@@ -140,6 +140,11 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 		signal = true
 	}
 	if ack == c.sndUna {
+		if !a.awaited && c.timers.Armed(timerPersist) {
+			// The peer has said again that its window is shut: the next question can wait
+			// (tcp_ack_probe).
+			c.timers.Set(timerPersist, now.Add(c.persistInterval(now)))
+		}
 		a.dup = a.awaited && a.pure && !a.wndMoved && !signal
 		return
 	}
@@ -476,7 +481,9 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 	case a.timerSet:
 	case a.advanced:
 		c.armRTO(now)
-		c.armTLP(now)
+		if !c.timers.Armed(timerReorder) {
+			c.armTLP(now, true)
+		}
 	case a.sackRTT > now.Sub(c.board.at(c.board.head).sentAt):
 		// What was sent before the oldest segment (last) went out still arrives: that
 		// one had no chance yet.

@@ -32,6 +32,10 @@ func (c *Conn) Close() {
 // data that arrives is answered by a RST.
 func (c *Conn) Orphan() { c.orphan = true }
 
+// CloseRead says that nobody will read from the connection again: data that arrives after
+// Close is answered by a RST.
+func (c *Conn) CloseRead() { c.readClosed = true }
+
 // boundOrphan starts the timer of an orphan in FIN-WAIT-2, whose peer may never
 // close.
 func (c *Conn) boundOrphan(now clock.Instant) {

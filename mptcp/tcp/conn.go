@@ -104,6 +104,7 @@ type sender struct {
 	closing     bool // Close was called: FIN after the data
 	finSent     bool // the FIN is at sndNxt-1
 	orphan      bool
+	readClosed  bool // CloseRead was called
 
 	lastRetrans    wire.Seq
 	lastRetransLen int

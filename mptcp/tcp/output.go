@@ -28,7 +28,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 			return 0, false
 		}
 	}
-	if c.owesSACK() {
+	if c.owesSACK() && (c.sackOK || c.owed.acks > 1 || !c.dataTakesACK(now)) {
 		return c.emitACK(now, b), true
 	}
 	if n = c.retransmit(now, b); n > 0 {
@@ -41,7 +41,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 		// A segment from before the window: the peer has to answer it.
 		c.owed.probe = false
 		return c.emit(now, b, wire.ACK, c.sndUna.Add(-1), 0), true
-	case c.owed.acks > 0:
+	case c.owed.acks > 0 && !c.dataTakesACK(now):
 		return c.emitACK(now, b), true
 	}
 	c.checkPersist(now)
@@ -79,7 +79,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	c.markECN(s, ssn, n)
 	c.lastXmit = now
 	wnd := c.upper.Options(now, s, ssn, n, maxOptionsLen-o.Len())
-	single := !c.owesSACK()
+	single := !c.owesSACK() || n > 0 && ssn == c.sndNxt && !c.sackOK && c.owed.acks == 1
 	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
 		c.addSACK(o, min(maxOptionsLen, c.mtu-c.headerLen()-n))
 	}
@@ -179,14 +179,35 @@ func (c *Conn) emitSYN(now clock.Instant, b []byte) int {
 	return length
 }
 
+// dataTakesACK reports whether new data of a plain stream may go out, which takes along
+// the ACK that is owed: what an ACK released is sent before what its data asks for
+// (tcp_data_snd_check, then tcp_ack_snd_check).
+func (c *Conn) dataTakesACK(now clock.Instant) bool {
+	if !c.streams() {
+		return false
+	}
+	unsent, _, _ := c.upper.Unsent()
+	return unsent > 0 && c.Room(now) > 0
+}
+
 // emitACK writes a pure ACK.
 func (c *Conn) emitACK(now clock.Instant, b []byte) int {
 	c.owed.acks--
-	n := c.emit(now, b, wire.ACK, c.sndNxt, 0)
+	n := c.emit(now, b, wire.ACK, c.acceptableSeq(), 0)
 	if c.owed.acks == 0 {
 		c.owed.nextBlock, c.owed.blocks = 0, c.owed.blocks[:0]
 	}
 	return n
+}
+
+// acceptableSeq returns the sequence number of a segment without data: one that the peer
+// accepts, if it has shrunk its window below what was sent (tcp_acceptable_seq; the
+// scaled window may seem a little smaller than it is).
+func (c *Conn) acceptableSeq() wire.Seq {
+	if end := c.SndWndEnd(); c.sndNxt.Sub(end) > 0 && c.sndNxt.Sub(end) >= 1<<c.rcvScale {
+		return end
+	}
+	return c.sndNxt
 }
 
 // finDue reports whether the FIN can go out: after the last byte, within the
@@ -225,7 +246,7 @@ func (c *Conn) emitFIN(now clock.Instant, b []byte) int {
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
 	}
-	c.armTLP(now)
+	c.armTLP(now, false)
 	return n
 }
 
@@ -236,19 +257,18 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 		c.owed.tlp = false
 		if id := c.board.tail; id != noRun && c.tlpHigh == 0 && c.board.at(id).flags&runSACKed == 0 {
 			c.tlpHigh, c.tlpRetrans = c.sndNxt, true
-			return c.retransmitRun(now, b, id)
+			return c.retransmitRun(now, b, id, true)
 		}
 	}
 	id := c.board.nextLost()
 	if id == noRun || c.board.pipe() >= c.flow.Cwnd || c.frtoNew || c.holdsSYNACK() || c.pacerHolds(now) {
 		return 0
 	}
-	r := c.board.at(id)
-	if c.sndUna.Less(r.start) && c.SndWndEnd().LessEq(r.start) {
+	if c.windowHolds(id) {
 		return 0
 	}
 	c.planRepairs(id)
-	n := c.retransmitRun(now, b, id)
+	n := c.retransmitRun(now, b, id, false)
 	c.sentInReduction()
 	if id == c.board.head {
 		c.armRTO(now)               // the oldest segment has its full time again
@@ -301,8 +321,8 @@ func (c *Conn) collapse(id runID) {
 	}
 }
 
-// retransmitRun writes the first segment of run id once more.
-func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
+// retransmitRun writes the first segment of run id once more, as a repair or as a probe.
+func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID, probe bool) int {
 	r := c.board.at(id)
 	if r.start.Less(c.sndUna) {
 		before := r.segs()
@@ -341,7 +361,12 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID) int {
 	}
 	c.repairNext = r.end
 	length := c.emit(now, b, flags, start, n)
-	c.board.setRetransmitted(id, now, c.burst, c.rate.sent(now, false))
+	if stamp := c.rate.sent(now, false); probe {
+		c.board.setProbed(id, now, c.burst, stamp)
+	} else {
+		c.board.setRetransmitted(id, now, c.burst, stamp)
+		c.undoRetrans = max(c.undoRetrans, 0) + 1
+	}
 	c.noteRetransmission(now, start, n)
 	if !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
@@ -359,7 +384,6 @@ func (c *Conn) stampRetransmit(now clock.Instant) {
 func (c *Conn) noteRetransmission(now clock.Instant, ssn wire.Seq, n int) {
 	c.stampRetransmit(now)
 	c.repeatedSince = min(c.repeatedSince, now)
-	c.undoRetrans = max(c.undoRetrans, 0) + 1
 	c.count.totalRetrans++
 	c.count.bytesSent += uint64(n)
 	c.count.bytesRetrans += uint64(n)

@@ -118,6 +118,9 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 		id = next
 	}
 	if wait > 0 {
+		// "When arming a RACK reordering timer or TLP PTO timer, the sender SHOULD cancel
+		// any other pending timers" (https://www.rfc-editor.org/rfc/rfc8985#section-8).
+		c.timers.Stop(timerTLP)
 		wait = (wait + minTimeout + tick - 1) / tick * tick
 		c.timers.Set(timerReorder, now.Add(min(wait, c.RTO())))
 	}
@@ -139,14 +142,15 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 	}
 }
 
-// armTLP schedules a tail loss probe if one is of use, not later than the RTO.
+// armTLP schedules a tail loss probe if one is of use, not later than the RTO, which
+// an ACK has just set anew (advancing) or counts from when the oldest segment was sent.
 //
 // "PTO = 2 * SRTT; If FlightSize is one segment: PTO += TLP.max_ack_delay"; not
 // "in fast recovery, RTO recovery, or [if] segments have been SACKed"
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
-func (c *Conn) armTLP(now clock.Instant) {
+func (c *Conn) armTLP(now clock.Instant, advancing bool) {
 	c.timers.Stop(timerTLP)
-	if !c.sackOK || c.tlpHigh != 0 || c.tlpBlind || c.board.packets == 0 || c.board.sacked != 0 || c.holdsSYNACK() ||
+	if !c.sackOK || c.board.packets == 0 || c.board.sacked != 0 || c.holdsSYNACK() ||
 		c.flow.State != cc.Open && c.flow.State != cc.CWR || !c.sendsData() && !c.finSent {
 		return
 	}
@@ -159,29 +163,73 @@ func (c *Conn) armTLP(now clock.Instant) {
 			pto += minTimeout
 		}
 	}
-	// Where the RTO is earlier the probe goes in its place, as in Linux
-	// (tcp_schedule_loss_probe).
-	if c.timers.Armed(timerRTO) {
-		c.timers.Stop(timerReorder) // Linux has one timer for all three
-		c.timers.Set(timerTLP, min(now.Add(max(pto, time.Millisecond)), c.timers[timerRTO]))
+	if !c.timers.Armed(timerRTO) {
+		return
 	}
+	c.timers.Stop(timerReorder)
+	at := now.Add(max(pto, tick))
+	if !c.streams() {
+		// The timer of the oldest segment stands (extendRTO).
+		c.timers.Set(timerTLP, min(at, c.timers[timerRTO]))
+		return
+	}
+	// Where the RTO is earlier the probe goes in its place, and the RTO has to wait until
+	// it has gone: in Linux both have one timer (tcp_schedule_loss_probe).
+	rto := now.Add(c.RTO())
+	if !advancing {
+		rto = c.board.at(c.board.head).sentAt.Add(c.RTO())
+	}
+	if rto > now {
+		at = min(at, rto)
+	}
+	c.timers.Set(timerTLP, at)
+	c.timers.Set(timerRTO, max(c.timers[timerRTO], at.Add(tick)))
 }
 
 // onTLP sends a probe: a new segment if there is one and the window allows it,
 // else the last segment again.
 func (c *Conn) onTLP(now clock.Instant) {
-	if c.board.packets == 0 || c.tlpHigh != 0 {
+	if c.board.packets == 0 {
 		return
 	}
-	// No second probe before an RTT sample: "loss probe retransmissions do not
-	// prevent taking the RTT samples necessary to adapt SRTT" (7.3).
-	c.tlpBlind = true
-	if n, _, _ := c.upper.Unsent(); n > 0 && c.sendsData() && c.sndNxt.Less(c.SndWndEnd()) {
+	switch {
+	case c.tlpHigh != 0 || c.tlpBlind:
+		// One at a time, and none before an RTT sample: "loss probe retransmissions do not
+		// prevent taking the RTT samples necessary to adapt SRTT" (7.3). Linux does
+		// without the second rule.
+		c.resumeRTO(now)
+		return
+	case c.nextFits():
 		c.probeCredit = true
-	} else {
+	case c.windowHolds(c.board.tail):
+		c.resumeRTO(now)
+		return
+	default:
 		c.owed.tlp = true
 	}
+	c.tlpBlind = true
 	c.extendRTO(now)
+}
+
+// nextFits reports whether there is a new segment and the peer's window has room for all
+// of it (tcp_snd_wnd_test).
+func (c *Conn) nextFits() bool {
+	n, _, _ := c.upper.Unsent()
+	return n > 0 && c.sendsData() && c.sndNxt.Add(min(n, c.MSS())).LessEq(c.SndWndEnd())
+}
+
+// windowHolds reports whether the peer has shrunk its window so that a run, which is not
+// the oldest, lies beyond it.
+func (c *Conn) windowHolds(id runID) bool {
+	start := c.board.at(id).start
+	return c.sndUna.Less(start) && c.SndWndEnd().LessEq(start)
+}
+
+// resumeRTO lets the retransmission timer run on where no probe was sent: it counts from
+// when the oldest segment was (tcp_rearm_rto).
+func (c *Conn) resumeRTO(now clock.Instant) {
+	at := c.board.at(c.board.head).sentAt.Add(c.RTO())
+	c.timers.Set(timerRTO, max(at, now.Add(tick)))
 }
 
 // extendRTO leaves the probe the time of its answer, a round trip, before the

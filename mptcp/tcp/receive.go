@@ -10,10 +10,7 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	switch c.state {
 	case StateEstablished, StateFINWait1, StateFINWait2, StateSYNReceived: // the last: AcceptData
 	default:
-		// The peer has sent its FIN: what comes again is answered, not read.
-		if s.Len() > 0 {
-			c.answerOld(now, s, seq)
-		}
+		c.receiveAfterFIN(now, s, seq)
 		return
 	}
 	if s.Flags&wire.SYN != 0 { // the SYN/ACK of a simultaneous open: its SYN is known
@@ -23,12 +20,10 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if s.Len() == 0 {
 		return
 	}
-	if c.orphan && c.streams() && len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload))) {
-		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want, with
-		// the RST that a segment to no connection gets (tcp_v4_send_reset). What still
-		// arrives on a subflow whose connection is over came on another one before.
-		c.owed.stray, c.owed.straySeq = true, s.Ack
-		c.end(now, &ResetError{Text: "tcp: data after close"}, 0)
+	if c.state != StateEstablished && (c.orphan || c.readClosed) && c.streams() && c.isNew(s, seq) {
+		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want. What
+		// still arrives on a subflow whose connection is over came on another one before.
+		c.refuse(now, s, "tcp: data after close")
 		return
 	}
 	before := c.rcvNxt
@@ -43,7 +38,8 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if c.hasFIN && c.rcvNxt == c.rcvFIN && !c.finArrived {
 		c.rcvNxt = c.rcvNxt.Add(1)
 		c.finArrived = true
-		c.owed.numDSACK = 0 // what comes again from now on is all that is told (tcp_fin)
+		c.dropBeyondFIN()
+		hadGap = hadGap && !fin
 	}
 	if len(s.Payload) > 0 {
 		c.sampleRcvRTT(now, s)
@@ -59,6 +55,37 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if c.finArrived && fin || c.finArrived && c.rcvNxt != before {
 		c.finReceived(now)
 	}
+}
+
+// receiveAfterFIN handles what comes after the peer's FIN.
+//
+// "This should not occur since a FIN has been received from the remote side. Ignore the
+// segment text." (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4, seventh). Old
+// text is acknowledged again; text that begins before the FIN and goes beyond it is that
+// of another stream, which Linux resets.
+func (c *Conn) receiveAfterFIN(now clock.Instant, s *wire.Segment, seq wire.Seq) {
+	switch {
+	case s.Len() == 0:
+	case c.state == StateTimeWait:
+		c.answerOld(now, s, seq)
+	case !seq.Less(c.rcvNxt):
+	case c.streams() && c.isNew(s, seq):
+		c.refuse(now, s, "tcp: data after the FIN")
+	default:
+		c.answerOld(now, s, seq)
+	}
+}
+
+// isNew reports whether s has payload that goes beyond what has arrived in order.
+func (c *Conn) isNew(s *wire.Segment, seq wire.Seq) bool {
+	return len(s.Payload) > 0 && c.rcvNxt.Less(seq.Add(len(s.Payload)))
+}
+
+// refuse ends the connection with the RST that a segment to no connection gets
+// (tcp_v4_send_reset).
+func (c *Conn) refuse(now clock.Instant, s *wire.Segment, why string) {
+	c.owed.stray, c.owed.straySeq = true, s.Ack
+	c.end(now, &ResetError{Text: why}, 0)
 }
 
 // takeFIN notes where the peer's stream ends; it reports whether s says so and
@@ -173,6 +200,14 @@ func (c *Conn) forgetSACKs() {
 	for ; n < len(c.recent); n++ {
 		c.recent[n] = span{}
 	}
+}
+
+// dropBeyondFIN forgets what arrived out of order, since it lies behind the end of the
+// stream, and the duplicates not told of yet (tcp_fin).
+func (c *Conn) dropBeyondFIN() {
+	c.ranges.spans = c.ranges.spans[:0]
+	clear(c.recent[:])
+	c.owed.numDSACK = 0
 }
 
 // noteDuplicate owes a D-SACK for what of s, its SYN and FIN among it, had arrived

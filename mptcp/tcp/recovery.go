@@ -44,6 +44,9 @@ const maxReordering = 300
 func (c *Conn) detectLoss(now clock.Instant, a *ackEvent) {
 	f := &c.flow
 	c.frtoNew = false
+	if !c.dubious(a) {
+		return
+	}
 	if a.ece {
 		c.priorSSThresh = 0
 	}
@@ -101,6 +104,13 @@ func (c *Conn) detectLoss(now clock.Instant, a *ackEvent) {
 	default:
 		c.enterRecovery(now, a.ece)
 	}
+}
+
+// dubious reports whether an ACK may tell of a loss, or comes while one is repaired
+// (tcp_ack_is_dubious).
+func (c *Conn) dubious(a *ackEvent) bool {
+	news := a.advanced || a.wndMoved || !a.pure
+	return !news || a.newlySACKed || a.ece || a.dsack || c.flow.State != cc.Open
 }
 
 // reneged reports whether the peer has dropped what it SACKed: the oldest segment

@@ -264,7 +264,16 @@ func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, burst uint64,
 	if r.flags&runRetrans == 0 {
 		b.retrans += r.segs()
 	}
-	r.flags |= runRetrans | runEver
+	r.flags |= runRetrans
+	b.setProbed(id, now, burst, stamp)
+}
+
+// setProbed notes that id went out again at now as a tail loss probe: it is not in the
+// network twice, for one of both is taken to be lost (Linux sends a probe with
+// __tcp_retransmit_skb, which does not count it in retrans_out).
+func (b *scoreboard) setProbed(id runID, now clock.Instant, burst uint64, stamp rateStamp) {
+	r := b.at(id)
+	r.flags |= runEver
 	b.order++
 	r.sentAt, r.order, r.burst, r.rate = now, b.order, burst, stamp
 	b.unlinkTime(id)

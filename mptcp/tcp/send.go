@@ -160,7 +160,8 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if n < mss && !c.streams() {
 		c.sndSml = end
 	}
-	if c.probeCredit {
+	probe := c.probeCredit
+	if probe {
 		c.probeCredit = false
 		c.tlpHigh, c.tlpRetrans = c.sndNxt, false
 	}
@@ -184,7 +185,9 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if first || !c.timers.Armed(timerRTO) {
 		c.armRTO(now)
 	}
-	c.armTLP(now)
+	if !probe {
+		c.armTLP(now, false)
+	}
 	return length
 }
 

@@ -41,7 +41,7 @@ func (c *Conn) Advance(now clock.Instant) {
 // of TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout).
 func (c *Conn) armRTO(now clock.Instant) {
 	d := c.RTO()
-	if limit := c.cfg.UserTimeout; limit > 0 && c.repeatedSince != clock.Never && !c.holdsSYNACK() {
+	if limit := c.cfg.UserTimeout; limit > 0 && c.repeatedSince != clock.Never {
 		d = min(d, max(c.repeatedSince.Add(limit).Sub(now), tick))
 	}
 	if !c.holdsSYNACK() || !c.timers.Armed(timerRTO) {
@@ -112,16 +112,14 @@ func (c *Conn) synTimeout(now clock.Instant) {
 			limit++ // "Add one more retry for fastopen" (Linux)
 		}
 	}
-	if c.synRetransmits >= limit || c.synGivesUp(now) || !c.holdsSYNACK() && c.userTimedOut(now) {
+	if c.synRetransmits >= limit || c.synGivesUp(now) || c.userTimedOut(now) {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
 	}
 	if c.holdsSYNACK() && c.synRetransmits == 1 {
 		c.enterLoss(now) // of what was sent early, as Linux does
 	}
-	if c.repeatedSince = min(c.repeatedSince, now); !c.passive {
-		c.repeatedSince = c.synSentAt // of a SYN TCP_USER_TIMEOUT counts from the first one
-	}
+	c.repeatedSince = min(c.repeatedSince, now)
 	c.synRetransmits++
 	c.retransmits++
 	c.count.totalRetrans++
@@ -175,7 +173,7 @@ func (c *Conn) checkPersist(now clock.Instant) {
 // persistInterval is the time to the next probe of a window; it does not go beyond
 // TCP_USER_TIMEOUT (tcp_clamp_probe0_to_user_timeout).
 func (c *Conn) persistInterval(now clock.Instant) time.Duration {
-	d := backedOff(max(c.rtt.rto, c.cfg.RTOMin), c.persistBackoff, c.cfg.RTOMax)
+	d := backedOff(max(c.RTO(), c.cfg.RTOMin), c.persistBackoff, c.cfg.RTOMax)
 	if limit := c.cfg.UserTimeout; limit > 0 && c.probingSince != clock.Never {
 		d = min(d, max(c.probingSince.Add(limit).Sub(now), minTimeout))
 	}
