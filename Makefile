@@ -6,7 +6,7 @@ RACE      ?=
 # has none; test-netns and test-netns-user demand them.
 NETNS     := ./mptcp/link ./mptcp/host ./topology/netns ./workloads/kernel ./impairments/relay ./scenarios ./cmd/mptcplab
 
-.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-interop test-vm drill-kernel mutants bench fuzz lint fmt schema clean
+.PHONY: all build demo test test-race test-netns test-netns-root test-netns-user test-interop test-vm drill-kernel drill-random mutants bench fuzz lint fmt schema clean
 
 all: build
 
@@ -55,6 +55,11 @@ test-vm:
 # does. As root, in real time.
 drill-kernel:
 	DRILL_KERNEL=1 $(GO) test -count=1 -run TestScriptsOnKernel -v ./mptcp/drill
+
+# Random scripts on this machine's kernel and on the stack (as root): what differs.
+SEEDS ?= 1-200
+drill-random:
+	DRILL_RANDOM=$(SEEDS) $(GO) test -count=1 -parallel 10 -run TestRandomScriptsOnKernel ./mptcp/drill
 
 # Seeded faults, one at a time: at least nineteen in twenty must make a test fail.
 mutants:

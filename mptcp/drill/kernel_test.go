@@ -104,8 +104,13 @@ func newKernelRun(file string) (*kernelRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newKernelRunOf(file, string(src))
+}
+
+// newKernelRunOf is newKernelRun of a script that is no file.
+func newKernelRunOf(file, src string) (*kernelRun, error) {
 	set := defaults(IPv4)
-	s, err := Parse(file, string(src), map[string]string{"TFO_COOKIE": cookies[IPv4], "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"})
+	s, err := Parse(file, src, map[string]string{"TFO_COOKIE": cookies[IPv4], "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"})
 	if err != nil {
 		return nil, err
 	}
@@ -184,13 +189,8 @@ func (k *kernelRun) listenTUN() {
 	}
 }
 
-func (k *kernelRun) execute() error {
-	defer func() {
-		for _, fd := range k.fds {
-			unix.Close(fd)
-		}
-		k.tun.Close()
-	}()
+// enter runs the script's first command and begins its time.
+func (k *kernelRun) enter() error {
 	k.began = time.Now()
 	go k.listenTUN()
 	if c := k.script.Init; c != nil {
@@ -199,6 +199,22 @@ func (k *kernelRun) execute() error {
 		}
 	}
 	k.began = time.Now()
+	return nil
+}
+
+// leave gives back what the run holds.
+func (k *kernelRun) leave() {
+	for _, fd := range k.fds {
+		unix.Close(fd)
+	}
+	k.tun.Close()
+}
+
+func (k *kernelRun) execute() error {
+	defer k.leave()
+	if err := k.enter(); err != nil {
+		return err
+	}
 	for i := range k.script.Events {
 		e := &k.script.Events[i]
 		if err := k.kernelEvent(e); err != nil {
@@ -293,15 +309,10 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 			if !ok {
 				continue
 			}
-			owner := k.owner(p, f, l)
-			switch {
-			case owner == nil || owner != f && k.superseded(owner, f):
-				continue
-			case owner != f:
-				return nil, k.elsewhere(p, f, owner, l, win)
+			if owner := k.owner(p, f, l); owner == f {
+				k.now = max(k.now, l.at)
+				return l, nil
 			}
-			k.now = max(k.now, l.at)
-			return l, nil
 		case <-limit.C:
 			return nil, fmt.Errorf("timed out waiting for packet\nscript packet: %s", k.scriptLine(p, f, win))
 		}
@@ -409,7 +420,7 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 	if err != nil {
 		return nil
 	}
-	wscales, bits := (*[8]byte)(unsafe.Pointer(in))[6], (*[8]byte)(unsafe.Pointer(in))[7] // bit fields
+	wscales := (*[8]byte)(unsafe.Pointer(in))[6] // bit fields
 	return map[string]int64{
 		"tcpi_state": int64(in.State), "tcpi_ca_state": int64(in.Ca_state), "tcpi_retransmits": int64(in.Retransmits),
 		"tcpi_backoff": int64(in.Backoff), "tcpi_rto": int64(in.Rto), "tcpi_ato": int64(in.Ato),
@@ -422,7 +433,7 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 		"tcpi_bytes_received": int64(in.Bytes_received), "tcpi_segs_out": int64(in.Segs_out), "tcpi_segs_in": int64(in.Segs_in),
 		"tcpi_dsack_dups": int64(in.Dsack_dups), "tcpi_reord_seen": int64(in.Reord_seen), "tcpi_options": int64(in.Options),
 		"tcpi_advmss": int64(in.Advmss), "tcpi_reordering": int64(in.Reordering), "tcpi_pmtu": int64(in.Pmtu),
-		"tcpi_snd_wscale": int64(wscales & 0xF), "tcpi_rcv_wscale": int64(wscales >> 4), "tcpi_fastopen_client_fail": int64(bits >> 1 & 3), "tcpi_rcv_wnd": int64(in.Rcv_wnd), "tcpi_snd_wnd": int64(in.Snd_wnd), "tcpi_rcv_space": int64(in.Rcv_space),
+		"tcpi_snd_wscale": int64(wscales & 0xF), "tcpi_rcv_wscale": int64(wscales >> 4), "tcpi_rcv_wnd": int64(in.Rcv_wnd), "tcpi_snd_wnd": int64(in.Snd_wnd), "tcpi_rcv_space": int64(in.Rcv_space),
 		"tcpi_rcv_rtt": int64(in.Rcv_rtt), "tcpi_notsent_bytes": int64(in.Notsent_bytes), "tcpi_rcv_ooopack": int64(in.Rcv_ooopack),
 		"tcpi_delivered": int64(in.Delivered), "tcpi_delivered_ce": int64(in.Delivered_ce), "tcpi_probes": int64(in.Probes),
 	}

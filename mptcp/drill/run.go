@@ -193,6 +193,11 @@ func (r *run) event(e *Event) error {
 		at = r.now
 	}
 	r.step(at)
+	return r.perform(e, origin)
+}
+
+// perform does what an event says; what is to happen before it has happened.
+func (r *run) perform(e *Event, origin clock.Instant) error {
 	if err := r.checkCall(); err != nil {
 		return err
 	}
