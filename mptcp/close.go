@@ -147,11 +147,14 @@ func (c *Conn) closeWork(now clock.Instant) {
 			sf.ackAfterFIN = sf.ackOwed && !sf.closing // the order of Linux; the RFC leaves it open
 			sf.close()
 			sf.tcp.Orphan() // FIN-WAIT-2 does not last for ever
+		case sf.leaving != "":
+			sf.retire(sf.leaving)
 		case sf.stage == open && sf.finSeen && !c.recv.finDone && (!c.send.closed || c.others(sf)):
 			// A goodbye on this subflow and no half-close, which would be a DATA_FIN: "a FIN on
 			// a subflow [...] only affects the subflow on which it is sent"
-			// (https://www.rfc-editor.org/rfc/rfc8684#section-4).
-			sf.close()
+			// (https://www.rfc-editor.org/rfc/rfc8684#section-4). What it has under way goes to the
+			// others.
+			sf.retire("fin")
 		case sf.stage < open && closed:
 			sf.abort(wire.RstUnspecified, "connection closed") // a join came too late
 		}

@@ -180,7 +180,8 @@ func (s *Stack) FastOpenReady(now clock.Instant, cfg *Config, laddr, raddr netip
 
 // DialFastOpen begins a connection as Dial does, with Fast Open: the SYN carries as much
 // of p as fits if that is possible, or asks for a cookie. It returns how many bytes were
-// taken; the others are to be written when the connection is established. It fails with
+// taken; the others are to be written when the connection is established. p nil, which is
+// not empty, says that there should have been data: the SYN asks for a cookie. It fails with
 // ErrNotSupported where the client's side of tcp_fastopen is off.
 func (s *Stack) DialFastOpen(now clock.Instant, cfg *Config, laddr, raddr netip.AddrPort, p []byte) (*Conn, int, error) {
 	if !s.FastOpenEnabled() {
@@ -192,6 +193,9 @@ func (s *Stack) DialFastOpen(now clock.Instant, cfg *Config, laddr, raddr netip.
 	}
 	sf := c.subflows[0]
 	fo, data := s.fastOpenCookie(now, c.cfg, c.laddr.Addr(), raddr.Addr())
+	if p == nil {
+		fo.Cookie = wire.FastOpen{Exp: fo.Cookie.Exp}
+	}
 	if data && len(p) > 0 {
 		mss := 0
 		if d := s.peers.get(hostPair{c.laddr.Addr(), raddr.Addr()}); d != nil {

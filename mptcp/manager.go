@@ -166,7 +166,7 @@ func (c *Conn) act(now clock.Instant, a *pm.Action) error {
 	case pm.SubflowDestroy:
 		if sf := c.byOrdinal(a.Path); sf != nil && !sf.over {
 			c.stack.counters.MPTcpExtRmSubflow++
-			sf.retire("endpoint removed")
+			sf.leave("endpoint removed")
 		}
 	case pm.SetBackup:
 		if sf := c.byOrdinal(a.Path); sf != nil {

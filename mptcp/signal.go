@@ -138,6 +138,9 @@ func (c *Conn) withdraw(id uint8) {
 	}
 	c.signals.announced = kept
 	c.signals.removals = append(c.signals.removals, id)
+	if sf := c.signalPath(); sf != nil && sf.signalled < maxSignals {
+		sf.tcp.AckNow() // before the FIN of the address's own subflows
+	}
 	c.again = true
 }
 
@@ -420,11 +423,23 @@ func (c *Conn) handleRemoveAddr(now clock.Instant, r *wire.RemoveAddr) {
 			case c.cfg.RemoveAddrKeepalive && sf.stage == open:
 				sf.askAlive(now)
 			default:
-				sf.retire("remove_addr")
+				sf.leave("remove_addr")
 			}
 		}
 		c.tellPM(now, pm.Event{Kind: pm.Removed, Path: -1, RemoteID: id})
 	}
+}
+
+// leave is retire after an ACK, which says what this subflow has not said yet
+// (mptcp_subflow_shutdown).
+func (sf *subflow) leave(why string) {
+	if sf.stage != open {
+		sf.retire(why)
+		return
+	}
+	sf.leaving = why
+	sf.tcp.AckNow()
+	sf.conn.again = true
 }
 
 // retire closes a subflow whose address is gone or that is not wanted any more:

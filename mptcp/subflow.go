@@ -65,13 +65,14 @@ type subflow struct {
 	prio          signalState // MP_PRIO
 	fail          signalState
 	stale         bool
-	ackOwed       bool // an ACK with news of the connection is owed
-	dataAckOwed   bool // data has come since a DATA_ACK went out on it
-	ackAfterFIN   bool // not before the FIN that is being sent
-	reset         bool // MP_TCPRST goes on our RST
-	closing       bool // Close was called: nothing new is sent
-	over          bool // TCP is done or dead: to be reaped
-	gone          bool // TCP is closed: nothing more comes from it
+	ackOwed       bool   // an ACK with news of the connection is owed
+	dataAckOwed   bool   // data has come since a DATA_ACK went out on it
+	ackAfterFIN   bool   // not before the FIN that is being sent
+	reset         bool   // MP_TCPRST goes on our RST
+	closing       bool   // Close was called: nothing new is sent
+	over          bool   // TCP is done or dead: to be reaped
+	gone          bool   // TCP is closed: nothing more comes from it
+	leaving       string // why it is to be closed once an ACK has gone out
 	finSeen       bool
 	isEstablished bool
 	failOnReset   bool // MP_FAIL goes on our RST
@@ -240,7 +241,7 @@ func (sf *subflow) window(s *wire.Segment) int {
 
 // usable reports whether the subflow may carry data.
 func (sf *subflow) usable() bool {
-	return sf.stage == open && !sf.closing && !sf.over
+	return sf.stage == open && !sf.closing && !sf.over && sf.leaving == ""
 }
 
 // Unsent implements tcp.Upper.

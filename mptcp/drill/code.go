@@ -130,7 +130,7 @@ func infoNames(in *tcp.Info) map[string]int64 {
 		"tcpi_state": int64(in.State), "tcpi_ca_state": int64(in.CAState), "tcpi_retransmits": int64(in.Retransmits),
 		"tcpi_probes": int64(in.Probes), "tcpi_backoff": int64(in.Backoff), "tcpi_options": int64(in.Options),
 		"tcpi_snd_wscale": int64(in.SndWScale), "tcpi_rcv_wscale": int64(in.RcvWScale),
-		"tcpi_delivery_rate_app_limited": limited, "tcpi_fastopen_client_fail": 0,
+		"tcpi_delivery_rate_app_limited": limited, "tcpi_fastopen_client_fail": int64(in.TFOFail),
 		"tcpi_rto": us(in.RTO), "tcpi_ato": us(in.ATO), "tcpi_snd_mss": int64(in.SndMSS), "tcpi_rcv_mss": int64(in.RcvMSS),
 		"tcpi_unacked": int64(in.Unacked), "tcpi_sacked": int64(in.Sacked), "tcpi_lost": int64(in.Lost),
 		"tcpi_retrans": int64(in.Retrans), "tcpi_fackets": 0,

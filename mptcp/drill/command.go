@@ -162,6 +162,11 @@ func (r *run) checkMPTCPInfo(args []string) error {
 // mptcpState fails if no connection is in the state.
 func (r *run) mptcpState(name string) error {
 	var found []string
+	for _, d := range r.stack.Diag(r.now) {
+		if name == "LISTEN" && d.State == name && d.Proto == "mptcp" {
+			return nil
+		}
+	}
 	for _, c := range r.stack.Conns() {
 		s := c.CloseState()
 		if s == name {

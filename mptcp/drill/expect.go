@@ -117,8 +117,7 @@ func (r *run) next(p *Packet, f *flow, win window) (*live, error) {
 				continue
 			}
 			if owner != f {
-				return nil, fmt.Errorf("the stack sent a packet on another connection than that of the script's line:\nscript packet: %s\nactual packet: %s",
-					r.scriptLine(p, f, win), r.liveLine(owner, l))
+				return nil, r.elsewhere(p, f, owner, l, win)
 			}
 			return l, nil
 		}
@@ -138,6 +137,12 @@ func (r *run) next(p *Packet, f *flow, win window) (*live, error) {
 		}
 		r.turn(max(d, r.now))
 	}
+}
+
+// elsewhere is the error about a packet of another flow than the line's.
+func (r *run) elsewhere(p *Packet, f, owner *flow, l *live, win window) error {
+	return fmt.Errorf("the stack sent a packet on another connection than that of the script's line:\nscript packet: %s\nactual packet: %s",
+		r.scriptLine(p, f, win), r.liveLine(owner, l))
 }
 
 // superseded reports whether what old's connection still sends is of no interest where

@@ -88,7 +88,9 @@ func callSendto(r *run, a args) (*socket.Op, func(int) error, error) {
 		return nil, nil, err
 	}
 	to := r.peer()
-	if len(a.c.Args) > 4 {
+	if len(a.c.Args) > 4 && isNull(&a.c.Args[4]) {
+		to = netip.AddrPort{}
+	} else if len(a.c.Args) > 4 {
 		if to, _, err = r.address(&a.c.Args[4], to); err != nil {
 			return nil, nil, err
 		}

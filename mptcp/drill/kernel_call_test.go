@@ -182,11 +182,19 @@ func (k *kernelRun) kernelHandler(c *Call) (doCall, func(int) error, error) {
 		if flags := argInt(c, 3); flags&unix.MSG_FASTOPEN != 0 {
 			at := netip.AddrPortFrom(k.set.remote, k.set.port)
 			k.opens(args{k.run, c}, flags, at)
-			to = sockaddr(at)
+			if len(c.Args) <= 4 || !isNull(&c.Args[4]) {
+				to = sockaddr(at)
+			}
 		}
 		if len(c.Args) > 1 && isNull(&c.Args[1]) {
 			return func() (int, error) { // no memory is there
-				n, _, no := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), 0, uintptr(argInt(c, 2)), uintptr(argInt(c, 3)|unix.MSG_NOSIGNAL), 0, 0)
+				var at *unix.RawSockaddrInet4
+				size := uintptr(0)
+				if in, ok := to.(*unix.SockaddrInet4); ok {
+					at = &unix.RawSockaddrInet4{Family: unix.AF_INET, Port: uint16(in.Port)<<8 | uint16(in.Port)>>8, Addr: in.Addr}
+					size = unix.SizeofSockaddrInet4
+				}
+				n, _, no := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), 0, uintptr(argInt(c, 2)), uintptr(argInt(c, 3)|unix.MSG_NOSIGNAL), uintptr(unsafe.Pointer(at)), size)
 				if no != 0 {
 					return -1, no
 				}

@@ -309,10 +309,15 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 			if !ok {
 				continue
 			}
-			if owner := k.owner(p, f, l); owner == f {
-				k.now = max(k.now, l.at)
-				return l, nil
+			owner := k.owner(p, f, l)
+			switch {
+			case owner == nil || owner != f && k.superseded(owner, f):
+				continue
+			case owner != f:
+				return nil, k.elsewhere(p, f, owner, l, win)
 			}
+			k.now = max(k.now, l.at)
+			return l, nil
 		case <-limit.C:
 			return nil, fmt.Errorf("timed out waiting for packet\nscript packet: %s", k.scriptLine(p, f, win))
 		}
@@ -420,7 +425,7 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 	if err != nil {
 		return nil
 	}
-	wscales := (*[8]byte)(unsafe.Pointer(in))[6] // bit fields
+	wscales, bits := (*[8]byte)(unsafe.Pointer(in))[6], (*[8]byte)(unsafe.Pointer(in))[7] // bit fields
 	return map[string]int64{
 		"tcpi_state": int64(in.State), "tcpi_ca_state": int64(in.Ca_state), "tcpi_retransmits": int64(in.Retransmits),
 		"tcpi_backoff": int64(in.Backoff), "tcpi_rto": int64(in.Rto), "tcpi_ato": int64(in.Ato),
@@ -433,7 +438,7 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 		"tcpi_bytes_received": int64(in.Bytes_received), "tcpi_segs_out": int64(in.Segs_out), "tcpi_segs_in": int64(in.Segs_in),
 		"tcpi_dsack_dups": int64(in.Dsack_dups), "tcpi_reord_seen": int64(in.Reord_seen), "tcpi_options": int64(in.Options),
 		"tcpi_advmss": int64(in.Advmss), "tcpi_reordering": int64(in.Reordering), "tcpi_pmtu": int64(in.Pmtu),
-		"tcpi_snd_wscale": int64(wscales & 0xF), "tcpi_rcv_wscale": int64(wscales >> 4), "tcpi_rcv_wnd": int64(in.Rcv_wnd), "tcpi_snd_wnd": int64(in.Snd_wnd), "tcpi_rcv_space": int64(in.Rcv_space),
+		"tcpi_snd_wscale": int64(wscales & 0xF), "tcpi_rcv_wscale": int64(wscales >> 4), "tcpi_fastopen_client_fail": int64(bits >> 1 & 3), "tcpi_rcv_wnd": int64(in.Rcv_wnd), "tcpi_snd_wnd": int64(in.Snd_wnd), "tcpi_rcv_space": int64(in.Rcv_space),
 		"tcpi_rcv_rtt": int64(in.Rcv_rtt), "tcpi_notsent_bytes": int64(in.Notsent_bytes), "tcpi_rcv_ooopack": int64(in.Rcv_ooopack),
 		"tcpi_delivered": int64(in.Delivered), "tcpi_delivered_ce": int64(in.Delivered_ce), "tcpi_probes": int64(in.Probes),
 	}

@@ -29,7 +29,7 @@ func (l *Layer) fastOpen(now clock.Instant, f *file, p []byte, flags int, a neti
 		return -1, EAFNOSUPPORT
 	}
 	if flags&BadAddress != 0 {
-		p = nil // Linux finds out behind the SYN
+		p = nil // found out only when the SYN is made
 	}
 	c, n, err := l.stack.DialFastOpen(now, &f.cfg, f.bound, a, p)
 	if err != nil {

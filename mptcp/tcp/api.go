@@ -183,7 +183,8 @@ type Info struct {
 	LastDataRecv           time.Duration `json:"tcpi_last_data_recv_ns"`
 	LastAckRecv            time.Duration `json:"tcpi_last_ack_recv_ns"`
 
-	Options   uint8 `json:"tcpi_options"` // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data was acknowledged
+	Options   uint8 `json:"tcpi_options"`              // TCPI_OPT_*: 1 timestamps, 2 SACK, 4 window scaling, 8 ECN, 16 ECN seen, 32 SYN data was acknowledged
+	TFOFail   uint8 `json:"tcpi_fastopen_client_fail"` // 1 there was no cookie, 2 the data was not acknowledged, 3 after the SYN had been repeated
 	SndWScale uint8 `json:"tcpi_snd_wscale"`
 	RcvWScale uint8 `json:"tcpi_rcv_wscale"`
 	AdvMSS    int   `json:"tcpi_advmss"`

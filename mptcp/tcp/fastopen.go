@@ -29,10 +29,18 @@ type fastOpenState struct {
 	asked   bool      // the option was on our SYN
 	sent    bool      // data was
 	acked   bool      // and was taken, or we took the peer's (TCPI_OPT_SYN_DATA)
+	failed  uint8     // why no data went with the SYN, or was not taken: TFO...
 	passive bool      // we took the SYN as an open connection: data may flow before the third ACK
 	// accepted: by the application, before the third ACK. An ICMP error is a hint then.
 	accepted bool
 }
+
+// Why Fast Open failed (enum tcp_fastopen_client_fail).
+const (
+	tfoCookieUnavailable = iota + 1
+	tfoDataNotAcked
+	tfoSYNRetransmitted
+)
 
 // FastOpenRoom returns how many bytes a SYN may carry: a segment of the MSS that the
 // peer announced last time, 0 for one that is not known, with the space of all options
@@ -54,6 +62,9 @@ func (c *Conn) wishFastOpen(f *FastOpen) {
 	if f.Option || f.Data > 0 {
 		wish := *f
 		c.fo.wish, c.fo.exp = &wish, f.Cookie.Exp
+	}
+	if f.Option && f.Cookie.Len == 0 {
+		c.fo.failed = tfoCookieUnavailable
 	}
 }
 
@@ -106,6 +117,10 @@ func (c *Conn) ackedSYNData(now clock.Instant, ack wire.Seq) {
 // "The client SHOULD retransmit any unacknowledged data in the first ACK packet"
 // (https://www.rfc-editor.org/rfc/rfc7413#section-4.2.2).
 func (c *Conn) loseSYNData(now clock.Instant) {
+	c.fo.failed = tfoDataNotAcked
+	if c.synRetransmits > 0 {
+		c.fo.failed = tfoSYNRetransmitted
+	}
 	for id := c.board.head; id != noRun; id = c.board.at(id).next {
 		c.board.setLost(id)
 	}

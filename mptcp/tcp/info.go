@@ -1,6 +1,9 @@
 package tcp
 
-import "mptcplab/mptcp/clock"
+import (
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+)
 
 // Info returns what tcp_info shows.
 func (c *Conn) Info(now clock.Instant) Info {
@@ -33,9 +36,13 @@ func (c *Conn) Info(now clock.Instant) Info {
 		RcvRTT:      c.drs.rtt,
 		RcvSpace:    c.drs.space,
 		Options:     c.infoOptions(),
+		TFOFail:     c.fo.failed,
 		SndWScale:   c.sndScale,
 		RcvWScale:   c.rcvScale,
 		AdvMSS:      c.mtu - c.headerLen() - c.timestampsLen(),
+	}
+	if c.state == StateSYNSent || c.state == StateSYNReceived && !c.passive {
+		c.infoOfSYN(&in)
 	}
 	in.LastDataSent, in.LastDataRecv, in.LastAckRecv = now.Sub(c.lastSent), now.Sub(c.lastDataRecv), now.Sub(c.lastAckRecv)
 	in.DeliveryRate, in.DeliveryRateAppLimited = c.rate.rate, c.rate.rateLimited
@@ -45,6 +52,15 @@ func (c *Conn) Info(now clock.Instant) Info {
 	in.RwndLimited, in.SndbufLimited = k.spent(now, chronoRwnd), k.spent(now, chronoSndbuf)
 	in.BusyTime = k.spent(now, chronoBusy) + in.RwndLimited + in.SndbufLimited
 	return in
+}
+
+// infoOfSYN counts our SYN as Linux does: as a segment in flight, which a timeout loses,
+// with all that follows from it.
+func (c *Conn) infoOfSYN(in *Info) {
+	in.Unacked++
+	if c.synRetransmits > 0 {
+		in.Lost, in.Retrans, in.SndCwnd, in.CAState = in.Unacked, 1, 1, cc.Loss
+	}
 }
 
 // fill writes what is only counted.

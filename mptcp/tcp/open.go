@@ -183,7 +183,7 @@ func (c *Conn) segmentSYNSent(now clock.Instant, s *wire.Segment) {
 	}
 	c.state = StateSYNReceived // until the upper agrees: it may have us reset
 	c.sndWL1 = 0
-	c.synAcked(now)
+	c.synAcked(now, ack)
 	c.sampleSYN(now, s)
 	c.ackedSYNData(now, ack)
 	if !c.handleOptions(now, s) {
@@ -215,16 +215,20 @@ func (c *Conn) simultaneousOpen(now clock.Instant, s *wire.Segment) {
 }
 
 // synAcked notes that the peer has our SYN.
-func (c *Conn) synAcked(now clock.Instant) {
+func (c *Conn) synAcked(now clock.Instant, ack wire.Seq) {
 	c.sndUna = 1
 	c.count.delivered++
+	if !c.passive {
+		c.count.bytesAcked++ // the SYN, as Linux counts it
+	}
 	c.owed.syn = false
 	c.timers.Stop(timerRTO)
 	c.backoff, c.retransmits = 0, 0
 	c.lastAckRecv = now
-	if c.synRetransmits > 1 {
+	if first := c.fo.sent && ack == c.sndNxt; c.synRetransmits > 1 && !first {
 		// "If the SYN or SYN/ACK is lost, the initial window ... MUST be one segment"
-		// (RFC 5681, 3.1); the first may only have been slow (RFC 6928, 2).
+		// (RFC 5681, 3.1); the first may only have been slow (RFC 6928, 2), as it was
+		// if its data arrived.
 		c.flow.Cwnd = 1
 	}
 	c.upper.Acked(now, 1)

@@ -136,7 +136,8 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 // completeHandshake handles the ACK of our SYN/ACK; false: it acknowledges
 // something else.
 func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
-	if ack := s.Ack - c.iss; !wire.Seq(0).Less(ack) || c.sndNxt.Less(ack) {
+	ack := s.Ack - c.iss
+	if !wire.Seq(0).Less(ack) || c.sndNxt.Less(ack) {
 		// "If the segment acknowledgment is not acceptable, form a reset segment
 		// <SEQ=SEG.ACK><CTL=RST> and send it".
 		c.owed.stray, c.owed.straySeq = true, s.Ack
@@ -151,7 +152,7 @@ func (c *Conn) completeHandshake(now clock.Instant, s *wire.Segment) bool {
 			c.maxSndWnd = 0 // the SYN's, which is not scaled, was none to send into (tcp_create_openreq_child)
 		}
 	}
-	c.synAcked(now)
+	c.synAcked(now, ack)
 	return true
 }
 

@@ -219,7 +219,7 @@ func TestKeepalive(t *testing.T) {
 	s.out(". 1:1(0) ack 1")
 }
 
-// TCP_USER_TIMEOUT counts from the first retransmission or window probe.
+// TCP_USER_TIMEOUT counts from the first retransmission or window probe, or from the SYN.
 func TestUserTimeout(t *testing.T) {
 	s := established(t, Config{UserTimeout: 3 * time.Second}, "")
 	s.after(time.Minute) // idle: nothing is due
@@ -234,7 +234,7 @@ func TestUserTimeout(t *testing.T) {
 
 	s = newScript(t, Config{UserTimeout: 1500 * time.Millisecond})
 	s.connect()
-	s.after(2500*time.Millisecond - 1)
+	s.after(1500*time.Millisecond - 1)
 	s.state(StateSYNSent)
 	s.after(1)
 	s.closed(ErrTimedOut, TimedOut)

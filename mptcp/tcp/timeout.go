@@ -41,7 +41,7 @@ func (c *Conn) Advance(now clock.Instant) {
 // of TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout).
 func (c *Conn) armRTO(now clock.Instant) {
 	d := c.RTO()
-	if limit := c.cfg.UserTimeout; limit > 0 && c.repeatedSince != clock.Never {
+	if limit := c.cfg.UserTimeout; limit > 0 && c.repeatedSince != clock.Never && !c.holdsSYNACK() {
 		d = min(d, max(c.repeatedSince.Add(limit).Sub(now), tick))
 	}
 	if !c.holdsSYNACK() || !c.timers.Armed(timerRTO) {
@@ -112,14 +112,16 @@ func (c *Conn) synTimeout(now clock.Instant) {
 			limit++ // "Add one more retry for fastopen" (Linux)
 		}
 	}
-	if c.synRetransmits >= limit || c.synGivesUp(now) || c.userTimedOut(now) {
+	if c.synRetransmits >= limit || c.synGivesUp(now) || !c.holdsSYNACK() && c.userTimedOut(now) {
 		c.end(now, c.timeoutError(), TimedOut)
 		return
 	}
 	if c.holdsSYNACK() && c.synRetransmits == 1 {
 		c.enterLoss(now) // of what was sent early, as Linux does
 	}
-	c.repeatedSince = min(c.repeatedSince, now)
+	if c.repeatedSince = min(c.repeatedSince, now); !c.passive {
+		c.repeatedSince = c.synSentAt // of a SYN TCP_USER_TIMEOUT counts from the first one
+	}
 	c.synRetransmits++
 	c.retransmits++
 	c.count.totalRetrans++
