@@ -34,6 +34,8 @@ type Flow struct {
 	Established bool          // false before the handshake is done and after the end
 	AppLimited  bool          // what is in flight was sent without enough to send
 	PaceAt      clock.Instant // no segment before, if the controller paces
+	LastSent    clock.Instant // data, before what goes out now
+	AsLinux     bool          // CUBIC as in Linux, also where RFC 9406 and 9438 have it otherwise
 
 	// HoldsBack is set by a controller that keeps cwnd down to measure: TCP marks
 	// what is in flight as application-limited.
@@ -53,6 +55,7 @@ type Sample struct {
 	Lost        int           // segments newly deemed lost
 	TotalLost   int           // segments deemed lost so far, also by timers
 	Delivered   uint64        // bytes delivered so far
+	Una, Nxt    uint64        // bytes acknowledged, and sent, so far
 	Rate        uint64        // delivery rate in bytes/s; 0: none, and Prior says nothing
 	Prior       uint64        // Delivered when the segment that Rate is about was sent
 	RTT         time.Duration // of the oldest segment acknowledged; 0: none

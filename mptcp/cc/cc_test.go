@@ -271,8 +271,9 @@ func TestCubicIdle(t *testing.T) {
 		now := clock.Instant(0)
 		for i := range 40 {
 			if i == 20 && idle > 0 {
+				f.LastSent = now
 				now = now.Add(idle)
-				c.Event(f, now, IdleRestart)
+				c.Event(f, now, Transmit)
 			}
 			now = round(c, f, now)
 		}

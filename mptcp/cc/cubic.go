@@ -28,13 +28,13 @@ const (
 
 // cubic is CUBIC (RFC 9438) with fast convergence and the Reno-friendly region,
 // in the integers and with the structure of Linux's tcp_cubic.c. Its slow start is
-// left by HyStart++ (RFC 9406) where Linux has the older HyStart.
+// left by HyStart++ (RFC 9406) where Linux has the older HyStart; AsLinux as there.
 type cubic struct {
 	window
 	cubicEpoch
 	hystart hystart
+	train   train      // AsLinux
 	before  cubicEpoch // before the last reduction
-	lastAck clock.Instant
 }
 
 // cubicEpoch is the state of one growth of the window.
@@ -54,13 +54,19 @@ type cubicEpoch struct {
 
 // OnAck grows cwnd: slow start, then along the cubic function.
 func (c *cubic) OnAck(f *Flow, s *Sample) {
-	c.lastAck = s.Now
+	if f.AsLinux && (!c.running || s.Now.Sub(c.start) >= time.Second) { // not right after a recovery
+		c.train.ack(f, s)
+	}
 	if !mayGrow(f, s) {
 		return
 	}
 	acked := s.Acked
 	if f.InSlowStart() {
-		acked = c.hystart.slowStart(f, s)
+		if f.AsLinux {
+			acked = slowStart(f, acked)
+		} else {
+			acked = c.hystart.slowStart(f, s)
+		}
 	}
 	if acked > 0 {
 		c.update(f, s.Now, acked)
@@ -136,7 +142,7 @@ func cubicDelta(t int64) int {
 func (c *cubic) friendly(f *Flow) {
 	for {
 		step := f.Cwnd
-		if c.prior == 0 || c.reno < c.prior {
+		if c.prior == 0 || c.reno < c.prior || f.AsLinux {
 			step = max(f.Cwnd*cubicRenoStep/8, 1)
 		}
 		if c.acks <= step {
@@ -178,8 +184,9 @@ func (c *cubic) Event(f *Flow, now clock.Instant, e Event) {
 	switch e {
 	case RTO:
 		c.cubicEpoch = cubicEpoch{prior: c.prior}
-	case IdleRestart:
-		if idle := now.Sub(c.lastAck); c.running && idle > 0 {
+		c.train = train{}
+	case Transmit:
+		if idle := now.Sub(f.LastSent); c.running && idle > 0 {
 			c.start = clock.Min(c.start.Add(idle), now)
 		}
 	}

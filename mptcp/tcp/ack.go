@@ -442,7 +442,7 @@ func (c *Conn) congestionControl(now clock.Instant, a *ackEvent) {
 	}
 	c.scratch.sample = cc.Sample{
 		Now: now, Acked: n, Lost: c.board.everLost - a.priorLost, TotalLost: c.board.everLost,
-		Delivered: c.rate.delivered, Rate: r.rate, Prior: r.prior, AppLimited: r.appLimited,
+		Delivered: c.rate.delivered, Una: c.count.bytesAcked, Nxt: c.count.bytesAcked + uint64(c.sndNxt.Sub(c.sndUna)), Rate: r.rate, Prior: r.prior, AppLimited: r.appLimited,
 		RTT: a.rtt, LastRTT: a.newestRTT(), InFlight: a.priorPipe, Pipe: c.board.pipe(),
 		CwndLimited: c.wasCwndLimited(), DelayedACK: a.acked == 1 && a.sacked == 0 && a.small,
 		ECE: a.ece,

@@ -89,7 +89,6 @@ type sender struct {
 	maxPacketsOut int           // over the current window of data
 	cwndUsed      int           // the most segments in flight since cwnd was last used up
 	cwndUsedAt    clock.Instant // when it was
-	lastSent      clock.Instant // data
 	lastXmit      clock.Instant // anything
 	lastAckRecv   clock.Instant
 

@@ -4,7 +4,7 @@ import "mptcplab/mptcp/clock"
 
 // LastUsed returns when the last segment with data or an acknowledgment was sent or
 // received.
-func (c *Conn) LastUsed() clock.Instant { return max(c.lastSent, c.lastDataRecv, c.lastAckRecv) }
+func (c *Conn) LastUsed() clock.Instant { return max(c.flow.LastSent, c.lastDataRecv, c.lastAckRecv) }
 
 // HoldsMemory reports whether the connection has memory that it does not need while
 // nothing is under way.

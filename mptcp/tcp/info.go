@@ -44,7 +44,7 @@ func (c *Conn) Info(now clock.Instant) Info {
 	if c.state == StateSYNSent || c.state == StateSYNReceived && !c.passive {
 		c.infoOfSYN(&in)
 	}
-	in.LastDataSent, in.LastDataRecv, in.LastAckRecv = now.Sub(c.lastSent), now.Sub(c.lastDataRecv), now.Sub(c.lastAckRecv)
+	in.LastDataSent, in.LastDataRecv, in.LastAckRecv = now.Sub(c.flow.LastSent), now.Sub(c.lastDataRecv), now.Sub(c.lastAckRecv)
 	in.DeliveryRate, in.DeliveryRateAppLimited = c.rate.rate, c.rate.rateLimited
 	in.NotSentBytes, _, _ = c.upper.Unsent()
 	c.count.fill(&in)

@@ -193,7 +193,7 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 
 // sentSegment does the accounts of a segment with data, new or again.
 func (c *Conn) sentSegment(now clock.Instant, n int) {
-	c.lastSent = now
+	c.flow.LastSent = now
 	c.idleHalvings = 0
 	c.pace(now, n)
 }
@@ -239,7 +239,7 @@ func (c *Conn) restartAfterIdle(now clock.Instant) {
 	}
 	f := &c.flow
 	rw := min(c.cfg.InitialCwnd, f.Cwnd)
-	k := int(now.Sub(c.lastSent) / c.RTO())
+	k := int(now.Sub(c.flow.LastSent) / c.RTO())
 	if k <= c.idleHalvings || f.Cwnd <= rw {
 		return
 	}
