@@ -61,7 +61,7 @@ type Conn struct {
 	fastClosedByPeer       bool
 	ackSaid                wire.DSN // the DATA_ACK that went out last
 	edgeSaid               uint64   // and the right edge of the window with it
-	ack64                  bool     // the peer's last mapping of data had a 64-bit DSN: so are DATA_ACKs
+	ack64                  bool     // the mapping of the data that came last in order had a 64-bit DSN: so are DATA_ACKs
 	done                   bool
 	again                  bool // there is new work for this drain
 	counted, uncounted     bool // in MPCurrEstab

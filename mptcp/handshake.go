@@ -206,7 +206,6 @@ func (sf *subflow) handleCapableData(now clock.Instant, s *wire.Segment) error {
 	}
 	d := wire.DSS{HasMap: true, DSN64: true, DSN: sf.conn.rcvBase.Add(int(sf.rx.synData)), SSN: 1, DataLen: o.DataLen,
 		HasChecksum: o.HasChecksum, Checksum: o.Checksum}
-	sf.conn.ack64 = true
 	return sf.addMapping(now, &d)
 }
 

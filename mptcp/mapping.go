@@ -232,6 +232,7 @@ type rcvMap struct {
 	csum     uint16
 	fin      bool
 	dataLen  uint16
+	dsn64    bool
 }
 
 func (m *rcvMap) end() uint64 { return m.ssn + m.n }
@@ -256,7 +257,7 @@ func (sf *subflow) addMapping(now clock.Instant, d *wire.DSS) error {
 		c.stack.counters.MPTcpExtNoDSSInWindow++
 		return nil
 	}
-	m := rcvMap{ssn: ssn, off: off, n: uint64(d.DataLen), csum: d.Checksum, dataLen: d.DataLen}
+	m := rcvMap{ssn: ssn, off: off, n: uint64(d.DataLen), csum: d.Checksum, dataLen: d.DataLen, dsn64: d.DSN64}
 	if d.DataFIN {
 		m.fin, m.n = true, m.n-1
 		if !c.recv.wantFIN(c, now, off+m.n) {

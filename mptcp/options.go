@@ -79,7 +79,7 @@ func (sf *subflow) resetOptions(now clock.Instant, s *wire.Segment) {
 		o.FastClose = c.remoteKey
 		c.stack.counters.MPTcpExtMPFastcloseTx++
 	}
-	if sf.reset { // also beside MP_FASTCLOSE, as Linux does
+	if sf.reset || c.speech == multipath && s.Flags&wire.ACK != 0 { // TCP's own (keepalive), too; also beside MP_FASTCLOSE, as Linux does
 		o.Has |= wire.HasMPTCPRst
 		o.MPTCPRst = sf.rst
 		if sf.active || sf.isEstablished { // Linux resets half-open joins by itself, and counts nothing
@@ -389,9 +389,6 @@ func (sf *subflow) handleDSS(now clock.Instant, s *wire.Segment) error {
 			return nil
 		}
 		return sf.dssError(wire.RstMPTCP, "mapping of other bytes than the segment's")
-	}
-	if len(s.Payload) > 0 {
-		c.ack64 = d.DSN64
 	}
 	return sf.addMapping(now, d)
 }

@@ -134,6 +134,7 @@ func (sf *subflow) take(now clock.Instant, p []byte) int {
 		if !ok {
 			break
 		}
+		c.ack64 = m.dsn64
 		n := int(min(uint64(len(p)-taken), m.end()-r.nxt))
 		if c.checksum && !c.streaming() && !r.streaming {
 			if r.nxt != m.ssn || uint64(n) < m.n || !sf.verify(now, &m, p[taken:taken+n], nil) {

@@ -68,7 +68,9 @@ func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 	case flags&BadAddress != 0 && len(p) > 0:
 		return -1, EFAULT
 	}
-	n, err := f.conn.WriteRecord(p, flags&MsgMore != 0, flags&MsgEOR != 0)
+	// Linux pushes what is sent on an MPTCP socket as if there were no MSG_MORE
+	// (mptcp_push_release).
+	n, err := f.conn.WriteRecord(p, flags&MsgMore != 0 && !f.mptcp, flags&MsgEOR != 0)
 	if err != nil {
 		return -1, errnoOf(err)
 	}
