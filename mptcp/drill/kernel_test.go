@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,9 +21,9 @@ import (
 	"mptcplab/mptcp/tcp"
 )
 
-// TestScriptsOnKernel runs the project's TCP scripts on the kernel's stack, in real
-// time and each in a network namespace of its own: what they expect is what Linux
-// does. Not on its own account: a machine that is busy breaks the scripts' times.
+// TestScriptsOnKernel runs the project's scripts on the kernel's stack, in real time
+// and each in a network namespace of its own and in its first mode: what they expect
+// is what Linux does. Not on its own account: a machine that is busy breaks the scripts' times.
 // DRILL_KERNEL=1 runs those in testdata, another value is a file or folder.
 func TestScriptsOnKernel(t *testing.T) {
 	where := os.Getenv("DRILL_KERNEL")
@@ -46,14 +45,12 @@ func TestScriptsOnKernel(t *testing.T) {
 			if why := differs[filepath.ToSlash(f)]; why != "" {
 				t.Skip(why)
 			}
-			if !slices.Contains(Modes(f), IPv4) {
-				t.Skip("over IPv4 only")
-			}
 			t.Parallel()
 			k, err := newKernelRun(f)
 			if err != nil {
 				t.Fatal(err)
 			}
+			k.history = filepath.Join(t.TempDir(), "nstat")
 			err = k.execute()
 			var unsupported *unsupportedError
 			var syntax *SyntaxError // of a call that this runner does not have
@@ -77,11 +74,12 @@ var differs = map[string]string{
 // sockets and a TUN device in place of the stack.
 type kernelRun struct {
 	*run
-	tun   *os.File
-	began time.Time
-	fds   map[int]int // of the script to those of the process
-	heard chan packet
-	wait  *kernelCall
+	tun     *os.File
+	began   time.Time
+	fds     map[int]int // of the script to those of the process
+	heard   chan packet
+	history string // file of nstat
+	wait    *kernelCall
 }
 
 // kernelCall is a call that may block.
@@ -109,8 +107,9 @@ func newKernelRun(file string) (*kernelRun, error) {
 
 // newKernelRunOf is newKernelRun of a script that is no file.
 func newKernelRunOf(file, src string) (*kernelRun, error) {
-	set := defaults(IPv4)
-	s, err := Parse(file, src, map[string]string{"TFO_COOKIE": cookies[IPv4], "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"})
+	mode := Modes(file)[0]
+	set := defaults(mode)
+	s, err := Parse(file, src, map[string]string{"TFO_COOKIE": cookies[mode], "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"})
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +147,10 @@ func (k *kernelRun) device() error {
 	if err != nil {
 		return err
 	}
+	without6 := map[Mode]string{IPv4: "1", IPv6: "0"}
 	for key, v := range map[string]string{
-		"net.ipv6.conf.tun0.disable_ipv6": "1", "net.ipv4.tcp_fastopen": "0x70403", "net.ipv4.tcp_fastopen_key": "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4", "net.ipv4.tcp_slow_start_after_idle": "0",
+		"net.ipv6.conf.tun0.disable_ipv6": without6[k.set.mode], "net.ipv6.conf.tun0.addr_gen_mode": "1", "net.ipv6.conf.tun0.router_solicitations": "0",
+		"net.ipv6.conf.tun0.accept_dad": "0", "net.ipv4.tcp_fastopen": "0x70403", "net.ipv4.tcp_fastopen_key": "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4", "net.ipv4.tcp_slow_start_after_idle": "0",
 		"net.ipv4.tcp_rmem": "4096 540000 15728640", "net.ipv4.tcp_wmem": "4096 262144 4194304",
 		"net.ipv4.tcp_syn_retries": "5", "net.ipv4.tcp_synack_retries": "5", "net.ipv4.tcp_ecn": "0",
 		"net.ipv4.tcp_syncookies": "1", "net.ipv4.tcp_min_tso_segs": "2",
@@ -264,6 +265,7 @@ func (k *kernelRun) kernelEvent(e *Event) error {
 		if err := k.kernelCommand(e.Command.Text); err != nil {
 			return k.fail(e.Line, "error executing command", err)
 		}
+		k.now = max(k.now, k.clock())
 		return nil
 	case e.Code != nil:
 		time.Sleep(time.Millisecond)
@@ -328,13 +330,21 @@ func (k *kernelRun) kernelNext(p *Packet, f *flow, win window) (*live, error) {
 func (k *kernelRun) kernelCommand(text string) error {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(redirection.ReplaceAllString(line, ""), "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
 		switch filepath.Base(words[0]) {
 		case "defaults.sh", "true", "ethtool":
+			continue
+		case "sleep":
+			d, err := time.ParseDuration(words[1] + "s")
+			if err != nil {
+				return err
+			}
+			time.Sleep(d)
+			k.now = max(k.now, k.clock())
 			continue
 		case "client.sh":
 			words = []string{"multi-ep.sh", "-e", "0"}
@@ -368,15 +378,12 @@ func (k *kernelRun) kernelCommand(text string) error {
 			}
 			continue
 		}
-		if m := testCounter.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		switch strings.TrimPrefix(words[0], "!") {
+		case "", "nstat", "test", "ss":
 			time.Sleep(5 * time.Millisecond)
-			n, err := strconv.ParseInt(m[4], 10, 64)
-			if got := k.netstat(m[2]); err == nil && m[3] == "eq" && got != n {
-				return fmt.Errorf("%s is %d, want %d", m[2], got, n)
+			if err := k.kernelShell(line); err != nil {
+				return err
 			}
-			continue
-		}
-		if strings.HasPrefix(line, "! ss -Mtn") {
 			continue
 		}
 		return unsupported("on the kernel, the command %q", line)
@@ -388,6 +395,17 @@ func (k *kernelRun) kernelCommand(text string) error {
 func kernelIP(args ...string) error {
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// kernelShell runs a command with the counters of the namespace: nstat has a history
+// of its own for each run.
+func (k *kernelRun) kernelShell(line string) error {
+	c := exec.Command("sh", "-c", line)
+	c.Env = append(os.Environ(), "NSTAT_HISTORY="+k.history)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, out)
 	}
 	return nil
 }
@@ -444,35 +462,9 @@ func (k *kernelRun) kernelInfo() map[string]int64 {
 	}
 }
 
-// netstat returns a counter of the namespace, -1 if there is none.
-func (k *kernelRun) netstat(name string) int64 {
-	b, err := os.ReadFile("/proc/thread-self/net/netstat")
-	if err != nil {
-		return -1
-	}
-	var names []string
-	for line := range strings.Lines(string(b)) {
-		w := strings.Fields(line)
-		if len(names) != len(w) || len(w) == 0 || names[0] != w[0] {
-			names = w
-			continue
-		}
-		for i := range w {
-			if strings.TrimSuffix(w[0], ":")+names[i] == name {
-				v, err := strconv.ParseInt(w[i], 10, 64)
-				if err != nil {
-					return -1
-				}
-				return v
-			}
-		}
-	}
-	return -1
-}
-
 // procState finds the state of a flow in /proc/net/tcp.
 func (k *kernelRun) procState(f *flow) int64 {
-	b, err := os.ReadFile("/proc/thread-self/net/tcp")
+	b, err := os.ReadFile(map[Mode]string{IPv4: "/proc/thread-self/net/tcp", IPv6: "/proc/thread-self/net/tcp6"}[k.set.mode])
 	if err != nil {
 		return -1
 	}
@@ -491,5 +483,8 @@ func (k *kernelRun) procState(f *flow) int64 {
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is6() {
+		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	}
 	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 }
