@@ -64,12 +64,12 @@ func (l *Layer) SetOption(fd, level, name, v int) Errno {
 	if e != OK {
 		return e
 	}
-	if o := (option{level, name}); f.mptcp && !f.fellBack() && (o == option{SOLTCP, TCPSynCnt} || o == option{SOLTCP, TCPUserTimeout}) {
+	if o := (option{level, name}); f.speaks() && (o == option{SOLTCP, TCPSynCnt} || o == option{SOLTCP, TCPUserTimeout}) {
 		return ENOPROTOOPT // mptcp_setsockopt_sol_tcp
 	}
 	for _, o := range plainOptions {
 		if o == (option{level, name}) {
-			e := o.refusal(v, f.mptcp)
+			e := o.refusal(v, f.speaks() || f.mptcp && level == SOLSocket)
 			if e == OK {
 				f.remember(o, v)
 				f.cfg.ReusePort = f.plain[option{SOLSocket, SOReusePort}] != 0
@@ -224,7 +224,7 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 	case TCPFastopen, TCPFastopenConnect, TCPFastopenNoCookie:
 		return l.setFastOpen(f, name, v)
 	case TCPQuickAck:
-		if f.mptcp {
+		if f.speaks() {
 			return ENOPROTOOPT
 		}
 		if f.conn != nil {
@@ -238,13 +238,13 @@ func (l *Layer) setTCP(f *file, name, v int) Errno {
 			f.cfg.TCP.NotSentLowat = l.cfg.TCP.NotSentLowat
 		}
 	case TCPLinger2:
-		if f.mptcp {
+		if f.speaks() {
 			return ENOPROTOOPT
 		}
 		f.cfg.TCP.FinTimeout = time.Duration(min(v, 120)) * time.Second
 	case TCPRTOMaxMs:
 		switch {
-		case f.mptcp:
+		case f.speaks():
 			return ENOPROTOOPT
 		case v < 1000 || v > 120000:
 			return EINVAL
@@ -276,7 +276,7 @@ var untold = map[option]bool{
 func (l *Layer) Option(fd, level, name int) (int, Errno) {
 	v, e := l.option(fd, level, name)
 	f, no := l.socket(fd)
-	if no == OK && f.mptcp && !f.fellBack() && (untold[option{level, name}] || e == ENOPROTOOPT && level != SOLSocket) {
+	if no == OK && f.speaks() && (untold[option{level, name}] || e == ENOPROTOOPT && level != SOLSocket) {
 		return 0, EOPNOTSUPP
 	}
 	return v, e
@@ -343,7 +343,7 @@ func (l *Layer) option(fd, level, name int) (int, Errno) {
 	case option{SOLTCP, TCPFastopenNoCookie}:
 		return number(c.FastOpenNoCookie), OK
 	case option{SOLTCP, TCPIsMPTCP}:
-		return number(f.mptcp && !f.fellBack()), OK
+		return number(f.speaks()), OK
 	}
 	return segments(&c.TCP, level, name)
 }
@@ -388,6 +388,10 @@ func (f *file) maxSeg() int {
 	}
 	return or(f.cfg.TCP.MaxSeg, 536)
 }
+
+// speaks reports whether options are MPTCP's: those of a socket that fell back are its
+// subflow's (__mptcp_tcp_fallback).
+func (f *file) speaks() bool { return f.mptcp && !f.fellBack() }
 
 func (f *file) fellBack() bool { return f.conn != nil && f.conn.FellBack() }
 
