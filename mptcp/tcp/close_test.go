@@ -130,10 +130,10 @@ func TestFINRetransmission(t *testing.T) {
 func TestFINOutOfOrder(t *testing.T) {
 	s := established(t, Config{}, ",sackOK")
 	s.in("F. 101:201(100) ack 1 win 65535")
-	s.out(". 1:1(0) ack 1 <sack 101:201>")
+	s.out(". 1:1(0) ack 1 <sack 101:202>")
 	s.state(StateEstablished)
 	s.in(". 202:302(100) ack 1 win 65535")
-	s.out(". 1:1(0) ack 1 <sack 101:201>")
+	s.out(". 1:1(0) ack 1 <sack 101:202>")
 	s.in(". 1:101(100) ack 1 win 65535")
 	s.out(". 1:1(0) ack 202 <>")
 	s.state(StateCloseWait)

@@ -34,9 +34,14 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 		if c.state == StateClosed {
 			return
 		}
+	} else {
+		c.noteDuplicate(s, seq)
 	}
-	if c.hasFIN && c.rcvNxt == c.rcvFIN && !c.finArrived {
-		c.rcvNxt = c.rcvNxt.Add(1)
+	if fin && c.rcvNxt.Less(c.rcvFIN) {
+		c.record(span{c.rcvFIN, c.rcvFIN.Add(1)}) // SACK blocks count it
+	}
+	if c.hasFIN && c.rcvFIN.LessEq(c.rcvNxt) && !c.finArrived {
+		c.rcvNxt = c.rcvFIN.Add(1)
 		c.finArrived = true
 		c.dropBeyondFIN()
 		hadGap = hadGap && !fin
