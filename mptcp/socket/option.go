@@ -109,7 +109,8 @@ func (f *file) retune() {
 	}
 }
 
-// SetCongestion sets TCP_CONGESTION, for a connection that is to be begun.
+// SetCongestion sets TCP_CONGESTION, of an MPTCP socket for a connection that is to be
+// begun.
 func (l *Layer) SetCongestion(fd int, name string) Errno {
 	f, e := l.socket(fd)
 	switch {

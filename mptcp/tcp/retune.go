@@ -1,9 +1,12 @@
 package tcp
 
-import "mptcplab/mptcp/clock"
+import (
+	"mptcplab/mptcp/cc"
+	"mptcplab/mptcp/clock"
+)
 
 // Retune takes over from cfg what may change during a connection's life: Nagle,
-// user timeout, keepalive, TTL, TOS and mark.
+// congestion control, user timeout, keepalive, TTL, TOS and mark.
 func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 	own := *c.cfg // others may have the same
 	c.cfg = &own
@@ -17,6 +20,7 @@ func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 	}
 	d := cfg.withDefaults()
 	c.cfg.RTOMax = d.RTOMax
+	c.setCongestion(now, d.CongestionControl)
 	c.cfg.KeepaliveInterval, c.cfg.KeepaliveProbes = d.KeepaliveInterval, d.KeepaliveProbes
 	if d.KeepaliveIdle != c.cfg.KeepaliveIdle {
 		c.cfg.KeepaliveIdle = d.KeepaliveIdle
@@ -25,6 +29,20 @@ func (c *Conn) Retune(now clock.Instant, cfg *Config) {
 			c.startKeepalive(now)
 		}
 	}
+}
+
+// setCongestion puts another controller in charge, which begins with cwnd and ssthresh
+// as they are (tcp_reinit_congestion_control). Those of subflows are coupled.
+func (c *Conn) setCongestion(now clock.Instant, name string) {
+	f, ok := cc.Lookup(name)
+	if !ok || !c.streams() || name == c.cfg.CongestionControl {
+		return
+	}
+	c.family.Drop(c.ctrl)
+	c.cfg.CongestionControl = name
+	c.family = f
+	c.ctrl = f.New(&c.flow, now)
+	c.priorSSThresh = 0
 }
 
 // Config returns what the connection was told, with defaults.
