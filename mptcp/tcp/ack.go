@@ -69,7 +69,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	c.noteAppLimited()
 	if !old {
 		c.lastAckRecv = now
-		c.probesOut, c.probingSince = 0, clock.Never
+		c.probesOut = 0
 		c.ackNews(now, s, seq, ack, &a)
 	}
 	if c.sackOK && a.hasSACK {
@@ -180,7 +180,7 @@ func (c *Conn) updateWindow(s *wire.Segment, seq, ack wire.Seq) bool {
 		c.flow.MSS = c.MSS()
 	}
 	if moved && wnd > 0 {
-		c.persistBackoff = 0
+		c.persistBackoff, c.probingSince = 0, clock.Never
 		c.timers.Stop(timerPersist)
 	}
 	return true
