@@ -185,7 +185,7 @@ func callConnect(r *run, a args) (*socket.Op, func(int) error, error) {
 		return done(r.sock.Disconnect(fd)), nil, nil
 	case socket.AFInet, socket.AFInet6:
 	default:
-		return done(socket.EAFNOSUPPORT), nil, nil
+		return r.sock.ConnectOp(r.now, fd, netip.AddrPort{}), nil, nil
 	}
 	if f := r.flowOfFD(int(a.c.Args[0].Int)); f != nil && f.state == flowNew {
 		f.state, f.remote = flowConnecting, to

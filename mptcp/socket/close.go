@@ -13,6 +13,7 @@ func (l *Layer) Shutdown(fd, how int) Errno {
 	case f.state != connected || f.dead():
 		return ENOTCONN
 	}
+	f.untold = false // SS_CONNECTED, as inet_shutdown has it
 	if how != ShutWR {
 		f.shutRD = true
 		f.conn.CloseRead()

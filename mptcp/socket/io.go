@@ -80,7 +80,24 @@ func (l *Layer) Write(fd int, p []byte, flags int) (int, Errno) {
 
 // Readable returns how many bytes can be read (SIOCINQ) without waiting: at
 // least that many.
-func (l *Layer) Readable(fd int) (int, Errno) { return l.count(fd, (*mptcp.Conn).Readable) }
+func (l *Layer) Readable(fd int) (int, Errno) {
+	n, e := l.count(fd, (*mptcp.Conn).Readable)
+	if f, no := l.socket(fd); no == OK && e == OK && f.mptcp && f.state != connecting {
+		return f.inqHint(n), OK
+	}
+	return n, e
+}
+
+// inqHint is what an MPTCP socket says where n bytes can be read: a DATA_FIN behind them
+// counts, and 1 says that the end is to be read or that there is no connection
+// (mptcp_inq_hint).
+func (f *file) inqHint(n int) int {
+	switch {
+	case n == 0 && (f.conn == nil || f.dead() || f.shut()), n > 0 && f.conn.Ended() && !f.fellBack():
+		return n + 1
+	}
+	return n
+}
 
 // Unacked returns how many bytes were written and not acknowledged yet (SIOCOUTQ), of
 // MPTCP at connection level.
@@ -120,7 +137,11 @@ func (l *Layer) InQ(fd int) (int, Errno) {
 	case f.conn == nil:
 		return 0, OK
 	}
-	if n := f.conn.Readable(); n > 0 || !f.conn.Ended() {
+	n := f.conn.Readable()
+	switch {
+	case f.mptcp:
+		return f.inqHint(n), OK
+	case n > 0 || !f.conn.Ended():
 		return n, OK
 	}
 	return 1, OK

@@ -81,7 +81,8 @@ func (l *Layer) Accept(fd int) (int, Errno) {
 }
 
 // Connect begins a connection: EINPROGRESS. Called again it says EALREADY while
-// that lasts, once 0 or the error, and EISCONN after it succeeded.
+// that lasts, once 0 or the error, and EISCONN after it succeeded. No address is one of
+// another family, which matters only where a connection would begin.
 func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 	f, e := l.socket(fd)
 	if e != OK {
@@ -97,7 +98,7 @@ func (l *Layer) Connect(now clock.Instant, fd int, a netip.AddrPort) Errno {
 	if e := f.mayConnect(); e != OK {
 		return e
 	}
-	if a.Addr().Is6() && f.family == AFInet {
+	if !a.IsValid() || a.Addr().Is6() && f.family == AFInet {
 		return EAFNOSUPPORT
 	}
 	if f.fastOpenConnect && l.stack.FastOpenEnabled() {
@@ -127,7 +128,9 @@ func (l *Layer) Disconnect(fd int) Errno {
 	if e != OK {
 		return e
 	}
-	f.err = OK
+	if !f.mptcp { // mptcp_disconnect keeps an error that was not told
+		f.err = OK
+	}
 	if !f.mptcp && f.ln == nil && !f.closed() {
 		f.err = ECONNRESET // the socket's own doing, and told nevertheless (tcp_disconnect)
 	}
