@@ -74,8 +74,9 @@ func (c *Conn) acceptable(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	if end.Less(c.lastAcked) || c.windowEnd().Less(seq) {
 		if s.Flags&wire.RST == 0 {
 			c.answerOld(now, s, seq)
+			return false
 		}
-		return false
+		return c.ResetFits(seq)
 	}
 	return true
 }
@@ -116,7 +117,7 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		// expected sequence number (RCV.NXT), then TCP MUST reset the connection";
 		// if it is merely in the window, "send an acknowledgment (challenge ACK)"
 		// (https://www.rfc-editor.org/rfc/rfc5961#section-3.2).
-		if seq == c.rcvNxt {
+		if c.ResetFits(seq) {
 			c.resetReceived(now, s)
 		} else {
 			c.challenge(now)
@@ -131,6 +132,27 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		return false
 	}
 	return s.Flags&wire.ACK != 0
+}
+
+// ResetFits reports whether a RST has a number (seq, less the peer's initial one) that only the peer can know. As in Linux
+// that is also one which shows that ACKs of ours were lost: the right edge of what we
+// SACKed, and the number of the FIN (tcp_reset_check).
+func (c *Conn) ResetFits(seq wire.Seq) bool {
+	switch c.state {
+	case StateCloseWait, StateLastAck, StateClosing:
+		if seq.Add(1) == c.rcvNxt {
+			return true
+		}
+	}
+	edge := c.rcvNxt
+	if c.sackOK {
+		for _, s := range c.recent {
+			if s.len() > 0 && edge.Less(s.right) {
+				edge = s.right
+			}
+		}
+	}
+	return seq == c.rcvNxt || seq == edge
 }
 
 // completeHandshake handles the ACK of our SYN/ACK; false: it acknowledges
