@@ -318,6 +318,7 @@ func (c *Conn) lastSubflowEnded(now clock.Instant, sf *subflow) {
 // forget drops the last trace of a subflow.
 func (sf *subflow) forget() {
 	c := sf.conn
+	sf.trustFastOpen()
 	c.stack.unbind(flowKey{sf.local, sf.remote}, sf)
 	for i := range sf.tx.maps.all() {
 		if b := sf.tx.maps.all()[i].own; b != nil {

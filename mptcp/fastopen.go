@@ -192,6 +192,7 @@ func (s *Stack) DialFastOpen(now clock.Instant, cfg *Config, laddr, raddr netip.
 		return nil, 0, err
 	}
 	sf := c.subflows[0]
+	sf.foAgain = s.noFastOpen.times > 0
 	fo, data := s.fastOpenCookie(now, c.cfg, c.laddr.Addr(), raddr.Addr())
 	if p == nil {
 		fo.Cookie = wire.FastOpen{Exp: fo.Cookie.Exp}
@@ -269,9 +270,30 @@ func (sf *subflow) watchFastOpen(now clock.Instant, expired bool) {
 	if asked, _ := sf.tcp.FastOpenAsked(); !asked && !sf.tcp.SYNDataSent() {
 		return
 	}
-	s := sf.conn.stack
-	if n := sf.tcp.Timeouts(); (n == 3 && !expired || n < 3 && expired) && s.noFastOpen.found(now, s.sysctl.foBlackhole()) {
+	if n := sf.tcp.Timeouts(); n == 3 && !expired || n < 3 && expired {
+		sf.conn.stack.stopFastOpen(now)
+	}
+}
+
+// doubtFastOpen stops it at a RST in the window before any data has come, which a
+// middlebox may have sent that kept the data.
+func (sf *subflow) doubtFastOpen(now clock.Instant) {
+	if asked, _ := sf.tcp.FastOpenAsked(); asked && sf.tcp.State() == tcp.StateEstablished && sf.tcp.Info(now).DataSegsIn == 0 {
+		sf.conn.stack.stopFastOpen(now)
+	}
+}
+
+func (s *Stack) stopFastOpen(now clock.Instant) {
+	if s.noFastOpen.found(now, s.sysctl.foBlackhole()) {
 		s.counters.TcpExtTCPFastOpenBlackhole++
+	}
+}
+
+// trustFastOpen notes at the end of a connection that data came with Fast Open after it had
+// been stopped (tcp_fastopen_active_disable_ofo_check).
+func (sf *subflow) trustFastOpen() {
+	if asked, _ := sf.tcp.FastOpenAsked(); sf.foAgain && asked && sf.tcp.Info(sf.conn.stack.now).DataSegsIn > 0 {
+		sf.conn.stack.noFastOpen.over()
 	}
 }
 

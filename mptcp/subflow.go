@@ -75,6 +75,7 @@ type subflow struct {
 	leaving       string // why it is to be closed once an ACK has gone out
 	finSeen       bool
 	isEstablished bool
+	foAgain       bool // Fast Open is tried again after a blackhole
 	failOnReset   bool // MP_FAIL goes on our RST
 	keysOwed      bool // the SYN/ACK came again: the peer has not got our third ACK
 	proven        bool // by MP_JOIN, and a DATA_ACK has come for data: options pass in both directions
@@ -278,6 +279,8 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.ResetReceived:
 		sf.countEnd()
 		sf.resetReceived(now)
+	case tcp.ResetChallenged:
+		sf.doubtFastOpen(now)
 	case tcp.TimedOut:
 		sf.countEnd()
 		sf.watchFastOpen(now, true)

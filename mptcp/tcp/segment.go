@@ -121,6 +121,7 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 			c.resetReceived(now, s)
 		} else {
 			c.challenge(now)
+			c.upper.Event(now, ResetChallenged)
 		}
 		return false
 	}

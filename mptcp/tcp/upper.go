@@ -56,6 +56,7 @@ const (
 	RTOExpired                       // the retransmission timer (also of SYN, SYN/ACK) expired; back-off doubled
 	FINReceived                      // peer's FIN arrived in order
 	ResetReceived                    // acceptable RST; the connection is gone
+	ResetChallenged                  // a RST in the window that may be an attacker's
 	TimedOut                         // gave up; the connection is gone
 	ICMPError                        // soft or hard error, see Err
 	MSSChanged                       // MTU or options changed the payload of a segment
