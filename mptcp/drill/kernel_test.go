@@ -163,6 +163,9 @@ func (k *kernelRun) device() error {
 	if err != nil {
 		return err
 	}
+	if k.set.mode == IPv6 {
+		addr.Flags = unix.IFA_F_NODAD // usable at once
+	}
 	dst, err := netlink.ParseIPNet(k.set.route.String())
 	if err != nil {
 		return err
@@ -425,7 +428,11 @@ func (k *kernelRun) kernelEndpoints(args []string) error {
 	a := k.set.local.Addr()
 	for range n {
 		a = a.Next()
-		err = errors.Join(err, kernelIP("addr", "add", netip.PrefixFrom(a, k.set.local.Bits()).String(), "dev", "tun0"),
+		add := []string{"addr", "add", netip.PrefixFrom(a, k.set.local.Bits()).String(), "dev", "tun0"}
+		if a.Is6() {
+			add = append(add, "nodad")
+		}
+		err = errors.Join(err, kernelIP(add...),
 			kernelIP(append([]string{"mptcp", "endpoint", "add", a.String()}, flags...)...))
 	}
 	return err
