@@ -382,6 +382,21 @@ func (c *Conn) Close() {
 // Established reports whether the handshake was done, now or before the end.
 func (c *Conn) Established() bool { return c.established }
 
+// TakeSoftErr returns what an ICMP error hinted at that did not end the connection, once.
+// Of MPTCP nothing is said: another subflow may be better off.
+func (c *Conn) TakeSoftErr() error {
+	if !c.cfg.PlainTCP || len(c.subflows) == 0 {
+		return nil
+	}
+	switch c.subflows[0].tcp.TakeSoftErr() {
+	case tcp.ErrUnreachable:
+		return ErrUnreachable
+	case tcp.ErrRefused:
+		return ErrRefused
+	}
+	return nil
+}
+
 // Err returns what ended the connection, nil while it lives and after an orderly
 // end.
 func (c *Conn) Err() error { return c.err }

@@ -296,7 +296,11 @@ func (l *Layer) option(fd, level, name int) (int, Errno) {
 	c := &f.cfg
 	switch (option{level, name}) {
 	case option{SOLSocket, SOError}:
-		return int(f.takeError()), OK
+		e := f.takeError()
+		if e == OK && f.conn != nil {
+			e = errnoOf(f.conn.TakeSoftErr())
+		}
+		return int(e), OK
 	case option{SOLSocket, SOZerocopy}:
 		return number(f.reports.zerocopy), OK
 	case option{SOLSocket, SOTimestamping}:

@@ -45,6 +45,13 @@ func (c *Conn) ICMP(now clock.Instant, m *wire.ICMP) bool {
 	return true
 }
 
+// TakeSoftErr returns what ICMP hinted at last, once (sk_err_soft); nil: nothing.
+func (c *Conn) TakeSoftErr() error {
+	err := c.softErr
+	c.softErr = nil
+	return err
+}
+
 // icmpError returns what an ICMP error says to the application; nil: nothing.
 func icmpError(k wire.ICMPKind) error {
 	switch k {
