@@ -88,6 +88,9 @@ func (c *Conn) QuickACKs() bool {
 func (c *Conn) Uncork() {
 	c.send.more = false
 	c.send.pushAt = c.send.end
+	if t := c.stream(); t != nil {
+		t.Uncork()
+	}
 	c.stack.touch(c)
 }
 

@@ -14,15 +14,15 @@ func (c *Conn) Close() {
 	}
 	switch c.state {
 	case StateSYNSent:
-		c.closing = true
+		c.closing, c.wq.ends = true, true
 		c.gone(nil)
 	case StateSYNReceived:
-		c.closing = true
+		c.closing, c.wq.ends = true, true
 	case StateEstablished:
-		c.closing = true
+		c.closing, c.wq.ends = true, true
 		c.state = StateFINWait1
 	case StateCloseWait:
-		c.closing = true
+		c.closing, c.wq.ends = true, true
 		c.state = StateLastAck
 	}
 }

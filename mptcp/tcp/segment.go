@@ -15,7 +15,7 @@ func (c *Conn) Segment(now clock.Instant, s *wire.Segment) {
 	if len(s.Payload) > 0 {
 		c.count.dataSegsIn++
 	}
-	c.wq.more = false
+	c.wq.more, c.wq.ends = false, false
 	c.burst += 2
 	switch c.state {
 	case StateClosed, StateListen:

@@ -168,6 +168,7 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if n > c.MSS() {
 		c.probeSent(ssn, n)
 	}
+	forced := c.forceCredit
 	c.forceCredit = false
 	c.count.bytesSent += uint64(n)
 	c.count.dataSegsOut++
@@ -176,7 +177,9 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	}
 	c.sentSegment(now, n)
 	c.sentInReduction()
-	c.validateCwnd(now)
+	if !forced { // by the timer of a shut window, which cwnd has no part in
+		c.validateCwnd(now)
+	}
 	if first {
 		c.persistBackoff = 0
 		c.probingSince = clock.Never

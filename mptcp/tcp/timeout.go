@@ -13,7 +13,7 @@ const orphanRetries = 8
 
 // Advance lets time pass to now.
 func (c *Conn) Advance(now clock.Instant) {
-	c.wq.more = false
+	c.wq.more, c.wq.ends = false, false
 	c.burst += 2
 	if c.state == StateClosed {
 		c.sayClosed(now)

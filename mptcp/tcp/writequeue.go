@@ -53,6 +53,7 @@ type writeQueue struct {
 	end     wire.Seq // of what was written (write_seq)
 	pushed  wire.Seq // where PSH was set last (pushed_seq)
 	more    bool     // MSG_MORE, until the next event
+	ends    bool     // the stream was closed: nothing waits (TCP_NAGLE_OFF), until then, too
 	release bool     // TCP_NODELAY was set: nothing waits (TCP_NAGLE_PUSH)
 	starved bool     // the application waits for room to write
 }
@@ -265,12 +266,9 @@ func (c *Conn) planChunk(now clock.Instant, how nagle) bool {
 		c.startChrono(now, chronoRwnd)
 		return false
 	}
-	if !last {
-		how = naglePush
-	}
 	fin := last && c.closing
 	if n <= mss {
-		if n < mss && !fin && !q.release && c.nagleHolds(how) {
+		if n < mss && last && !fin && !q.release && c.nagleHolds(how) {
 			return false
 		}
 	} else if !c.probeCredit && c.defers(now, n, window, most, last, fin || b.eor) {
@@ -309,7 +307,7 @@ func (c *Conn) splitPoint(n, window, most int, last bool, how nagle) int {
 	if most <= needed {
 		return most
 	}
-	if rest := needed % mss; rest != 0 && needed > rest && !(last && c.closing && needed == n) && c.nagleHolds(how) {
+	if rest := needed % mss; rest != 0 && needed > rest && !c.wq.ends && c.nagleHolds(how) {
 		return needed - rest
 	}
 	return needed
@@ -354,7 +352,7 @@ func (c *Conn) nagleHolds(how nagle) bool {
 		return false
 	case how == nagleCork || c.cfg.Cork && c.streams():
 		return true
-	case c.cfg.NoDelay:
+	case c.cfg.NoDelay || c.wq.release:
 		return false
 	}
 	// sndSml may be older than half of the sequence space: then it seems to lie
@@ -505,6 +503,9 @@ func (c *Conn) takeProbe(n int) (marks runFlags) {
 
 // Push sends what waits for company: TCP_NODELAY was set.
 func (c *Conn) Push() { c.wq.release = true }
+
+// Uncork lets what MSG_MORE holds go as Nagle's algorithm allows: TCP_CORK was cleared.
+func (c *Conn) Uncork() { c.wq.more = false }
 
 // Starved says whether the application waits for room to write.
 func (c *Conn) Starved(yes bool) { c.wq.starved = yes }
