@@ -10,8 +10,15 @@ import (
 // cubicFamily makes controllers that know nothing of each other.
 type cubicFamily struct{}
 
-func (cubicFamily) New(*Flow, clock.Instant) Controller { return new(cubic) }
-func (cubicFamily) Drop(Controller)                     {}
+func (cubicFamily) New(f *Flow, _ clock.Instant) Controller {
+	c := new(cubic)
+	if f.AsLinux {
+		c.train = new(train)
+	}
+	return c
+}
+
+func (cubicFamily) Drop(Controller) {}
 
 // The constants of CUBIC as Linux scales them (tcp_cubic.c): beta = 717/1024 is
 // 0.7, C = 410/1024 is 0.4, and time counts in 1/1024 s.
@@ -33,7 +40,7 @@ type cubic struct {
 	window
 	cubicEpoch
 	hystart hystart
-	train   train      // AsLinux
+	train   *train     // AsLinux
 	before  cubicEpoch // before the last reduction
 }
 
@@ -54,7 +61,7 @@ type cubicEpoch struct {
 
 // OnAck grows cwnd: slow start, then along the cubic function.
 func (c *cubic) OnAck(f *Flow, s *Sample) {
-	if f.AsLinux && (!c.running || s.Now.Sub(c.start) >= time.Second) { // not right after a recovery
+	if c.train != nil && (!c.running || s.Now.Sub(c.start) >= time.Second) { // not right after a recovery
 		c.train.ack(f, s)
 	}
 	if !mayGrow(f, s) {
@@ -184,7 +191,9 @@ func (c *cubic) Event(f *Flow, now clock.Instant, e Event) {
 	switch e {
 	case RTO:
 		c.cubicEpoch = cubicEpoch{prior: c.prior}
-		c.train = train{}
+		if c.train != nil {
+			*c.train = train{}
+		}
 	case Transmit:
 		if idle := now.Sub(f.LastSent); c.running && idle > 0 {
 			c.start = clock.Min(c.start.Add(idle), now)

@@ -97,7 +97,7 @@ type sender struct {
 	tlpBlind    bool     // no RTT sample since the last probe
 	probeCredit bool     // one new segment beyond cwnd (TLP)
 	forceCredit bool     // one new segment against Nagle and SWS avoidance (persist)
-	burst       uint64   // counts, by two, what makes segments go out: repairs, and one later new data
+	burst       uint32   // counts, by two, what makes segments go out: repairs, and one later new data
 	cwndHeld    bool     // cwnd has held back something since the last segment
 	cwndLimited bool
 	closing     bool // Close was called: FIN after the data

@@ -13,7 +13,7 @@ type rackState struct {
 	sentAt     clock.Instant // of the run sent last among those delivered
 	order      uint64        // and its place in the order of transmission
 	rtt        time.Duration // of the run delivered last
-	rttBurst   uint64
+	rttBurst   uint32
 	valid      bool
 	reordering bool // seen on this connection
 	dsackSeen  bool
@@ -107,7 +107,7 @@ func (c *Conn) rackDetectLoss(now clock.Instant) {
 			break
 		}
 		left := r.sentAt.Add(k.rtt + reoWnd).Sub(now)
-		if left == 0 && k.rttBurst < r.burst {
+		if left == 0 && int32(r.burst-k.rttBurst) > 0 {
 			left = 1 // it was sent a little later than what the round trip is of
 		}
 		if left <= 0 {

@@ -31,9 +31,9 @@ type run struct {
 	start, end wire.Seq
 	mss        int
 	flags      runFlags
+	burst      uint32        // what Linux stamps with one reading of its clock
 	sentAt     clock.Instant // the last time
 	order      uint64        // of transmission: many go out at one instant
-	burst      uint64        // what Linux stamps with one reading of its clock
 	rate       rateStamp
 
 	prev, next   runID // by sequence number
@@ -259,7 +259,7 @@ func (b *scoreboard) clearLost(id runID) {
 }
 
 // setRetransmitted notes that id went out again at now.
-func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, burst uint64, stamp rateStamp) {
+func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, burst uint32, stamp rateStamp) {
 	r := b.at(id)
 	if r.flags&runRetrans == 0 {
 		b.retrans += r.segs()
@@ -271,7 +271,7 @@ func (b *scoreboard) setRetransmitted(id runID, now clock.Instant, burst uint64,
 // setProbed notes that id went out again at now as a tail loss probe: it is not in the
 // network twice, for one of both is taken to be lost (Linux sends a probe with
 // __tcp_retransmit_skb, which does not count it in retrans_out).
-func (b *scoreboard) setProbed(id runID, now clock.Instant, burst uint64, stamp rateStamp) {
+func (b *scoreboard) setProbed(id runID, now clock.Instant, burst uint32, stamp rateStamp) {
 	r := b.at(id)
 	r.flags |= runEver
 	b.order++

@@ -39,7 +39,7 @@ type buffer struct {
 	push bool // the last segment has PSH
 	eor  bool // nothing is appended to it (MSG_EOR)
 
-	burst uint64 // of a chunk
+	burst uint32 // of a chunk
 }
 
 // writeQueue is the unsent bytes of a plain stream: chunks that are decided on,
@@ -440,7 +440,7 @@ func (c *Conn) chunkRoom(now clock.Instant, unsent int) int {
 }
 
 // burstOf returns the burst of the first chunk, or now if there is none.
-func (q *writeQueue) burstOf(now uint64) uint64 {
+func (q *writeQueue) burstOf(now uint32) uint32 {
 	if q.chunks == 0 {
 		return now
 	}
