@@ -297,6 +297,9 @@ func (sf *subflow) Event(now clock.Instant, e tcp.Event) {
 	case tcp.Closed:
 		sf.settleEarly(now, false)
 		sf.gone = true
+		if sf.tcp.Err() == tcp.ErrReset { // by us: what came can be no part of the stream
+			sf.end("rst")
+		}
 		sf.end("fin")
 	case tcp.RecoveryEntered:
 		f := sf.tcp.Flow()

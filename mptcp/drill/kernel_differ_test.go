@@ -260,7 +260,8 @@ func randomScript(seed uint64) string {
 type author struct {
 	*rand.Rand
 	b        strings.Builder
-	written  int // bytes, and the FIN
+	written  int   // bytes, and the FIN
+	ends     []int // of the segments not acknowledged, as if each write had its own
 	acked    int
 	sent     int // by the peer, in order
 	mss      int
@@ -352,31 +353,25 @@ func (g *author) unread() int {
 
 // ack is a number that the peer may acknowledge.
 func (g *author) ack() int {
-	if most := min(g.written-g.acked, 10*g.mss); most > 0 && g.chance(75) {
-		n := g.IntN(most/g.mss+1) * g.mss
-		if g.chance(30) {
-			n = most
+	if g.chance(75) {
+		for range 1 + g.IntN(8) {
+			if len(g.ends) > 0 {
+				g.acked, g.ends = g.ends[0], g.ends[1:]
+			}
 		}
-		g.acked += min(n, most)
 	}
 	return 1 + g.acked
 }
 
 // blocks are SACK blocks of what may be in flight.
 func (g *author) blocks() string {
-	most := min(g.written-g.acked, 10*g.mss) / g.mss
+	most := min(len(g.ends), 10)
 	if !g.sack || most < 2 || !g.chance(60) {
 		return ""
 	}
-	from := 1 + g.IntN(most-1)
-	to := from + 1 + g.IntN(most-from)
-	if to > most {
-		to = most
-	}
-	if to <= from {
-		return ""
-	}
-	return fmt.Sprintf(" <sack %d:%d,nop,nop>", 1+g.acked+from*g.mss, 1+g.acked+to*g.mss)
+	from := g.IntN(most - 1)
+	to := from + 1 + g.IntN(most-1-from)
+	return fmt.Sprintf(" <sack %d:%d,nop,nop>", 1+g.ends[from], 1+g.ends[to])
 }
 
 // act is one event.
@@ -385,6 +380,10 @@ func (g *author) act() {
 	switch n := g.IntN(100); {
 	case n < 22 && !g.closed:
 		n := pick(g, 1, 100, g.mss, g.mss*2, g.mss*5+3, 20*g.mss, 700)
+		for at := g.written; at < g.written+n; {
+			at = min(at+g.mss, g.written+n)
+			g.ends = append(g.ends, at)
+		}
 		g.written += n
 		g.line("%s write(4, ..., %d) = %d", w, n, n)
 	case n < 55:
@@ -417,6 +416,7 @@ func (g *author) act() {
 		g.closed = true
 		g.line("%s %s", w, pick(g, "close(4) = 0", "shutdown(4, SHUT_WR) = 0", "shutdown(4, SHUT_RDWR) = 0", "shutdown(4, SHUT_WR) = 0"))
 		g.written++
+		g.ends = append(g.ends, g.written)
 	case n < 94:
 		seq := 1 + g.sent + pick(g, 0, 0, 1, 100, -1, 10_000_000)
 		g.line("%s < %s %d:%d(0) ack %d win %d", w, pick(g, "R.", "R", "S", "S.", "."), seq, seq, g.ack(), g.window)

@@ -140,7 +140,7 @@ func (c *Conn) ackNews(now clock.Instant, s *wire.Segment, seq, ack wire.Seq, a 
 		signal = true
 	}
 	if ack == c.sndUna {
-		if !a.awaited && c.timers.Armed(timerPersist) {
+		if !a.awaited && (a.pure || c.state != StateEstablished) && c.timers.Armed(timerPersist) {
 			// The peer has said again that its window is shut: the next question can wait
 			// (tcp_ack_probe).
 			c.timers.Set(timerPersist, now.Add(c.persistInterval(now)))

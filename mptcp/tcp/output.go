@@ -270,9 +270,8 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 	c.planRepairs(id)
 	n := c.retransmitRun(now, b, id, false)
 	c.sentInReduction()
-	if id == c.board.head {
-		c.armRTO(now)               // the oldest segment has its full time again
-		c.timers.Stop(timerReorder) // Linux has one timer for both
+	if id == c.board.head && !c.timers.Armed(timerReorder) {
+		c.armRTO(now) // the oldest segment has its full time again
 	}
 	return n
 }

@@ -149,9 +149,13 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 // "in fast recovery, RTO recovery, or [if] segments have been SACKed"
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
 func (c *Conn) armTLP(now clock.Instant, advancing bool) {
+	armed := c.timers.Armed(timerTLP)
 	c.timers.Stop(timerTLP)
 	if !c.sackOK || c.board.packets == 0 || c.board.sacked != 0 || c.holdsSYNACK() ||
 		c.flow.State != cc.Open && c.flow.State != cc.CWR || !c.sendsData() && !c.finSent {
+		if armed && c.streams() && c.board.packets > 0 {
+			c.resumeRTO(now)
+		}
 		return
 	}
 	pto := initialRTO

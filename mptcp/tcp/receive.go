@@ -23,7 +23,7 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if c.state != StateEstablished && (c.orphan || c.readClosed) && c.streams() && c.isNew(s, seq) {
 		// Nobody will read it: say so, as RFC 9293, 3.6.1 and RFC 2525, 2.17 want. What
 		// still arrives on a subflow whose connection is over came on another one before.
-		c.refuse(now, s, "tcp: data after close")
+		c.refuse(now, s)
 		return
 	}
 	before := c.rcvNxt
@@ -43,7 +43,9 @@ func (c *Conn) receive(now clock.Instant, s *wire.Segment, seq wire.Seq) {
 	if c.hasFIN && c.rcvFIN.LessEq(c.rcvNxt) && !c.finArrived {
 		c.rcvNxt = c.rcvFIN.Add(1)
 		c.finArrived = true
-		c.dropBeyondFIN()
+		if c.state == StateEstablished {
+			c.dropBeyondFIN()
+		}
 		hadGap = hadGap && !fin
 	}
 	if len(s.Payload) > 0 {
@@ -75,7 +77,7 @@ func (c *Conn) receiveAfterFIN(now clock.Instant, s *wire.Segment, seq wire.Seq)
 		c.answerOld(now, s, seq)
 	case !seq.Less(c.rcvNxt):
 	case c.streams() && c.isNew(s, seq):
-		c.refuse(now, s, "tcp: data after the FIN")
+		c.refuse(now, s)
 	default:
 		c.answerOld(now, s, seq)
 	}
@@ -88,9 +90,9 @@ func (c *Conn) isNew(s *wire.Segment, seq wire.Seq) bool {
 
 // refuse ends the connection with the RST that a segment to no connection gets
 // (tcp_v4_send_reset).
-func (c *Conn) refuse(now clock.Instant, s *wire.Segment, why string) {
+func (c *Conn) refuse(now clock.Instant, s *wire.Segment) {
 	c.owed.stray, c.owed.straySeq = true, s.Ack
-	c.end(now, &ResetError{Text: why}, 0)
+	c.end(now, ErrReset, 0)
 }
 
 // takeFIN notes where the peer's stream ends; it reports whether s says so and

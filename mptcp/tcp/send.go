@@ -160,8 +160,8 @@ func (c *Conn) Send(now clock.Instant, n int, b []byte) int {
 	if n < mss && !c.streams() {
 		c.sndSml = end
 	}
-	probe := c.probeCredit
-	if probe {
+	probe := c.probeCredit || c.forceCredit // what a timer has sent
+	if c.probeCredit {
 		c.probeCredit = false
 		c.tlpHigh, c.tlpRetrans = c.sndNxt, false
 	}
