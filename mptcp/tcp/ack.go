@@ -50,6 +50,7 @@ func (c *Conn) processAck(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		return false
 	}
 	c.keepTimestamp(now, s, seq)
+	c.wq.waits = false
 	a := ackEvent{
 		pure:      s.Len() == 0,
 		awaited:   c.board.packets > 0,

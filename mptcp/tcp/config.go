@@ -130,6 +130,10 @@ func (c *Conn) timestampsLen() int {
 // and the path's MTU allow, less timestamps and what ReserveOptions keeps free.
 func (c *Conn) MSS() int { return max(c.fullMSS()-c.reserved, 8) }
 
+// sendMSS returns the bytes of payload in a full segment that leaves now: less what the
+// SACK option takes of a plain stream's segments (tcp_current_mss).
+func (c *Conn) sendMSS() int { return max(c.MSS()-c.sackLen(), 8) }
+
 // ReserveOptions tells how many bytes of options (encoded, padded) the upper will
 // add to segments with data: MSS and Room leave space for them.
 func (c *Conn) ReserveOptions(n int) {

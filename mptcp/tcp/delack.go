@@ -195,9 +195,24 @@ func (c *Conn) owesSACK() bool {
 	return c.owed.acks > 0 && (c.owed.acks > 1 || c.owed.numDSACK > 0 || !c.ranges.empty())
 }
 
+// sackLen returns the bytes that the SACK option takes of the next segment of a plain
+// stream. A subflow's segments with data keep their place: a full one leaves the option
+// out, since a pure ACK has said before what there is to say.
+func (c *Conn) sackLen() int {
+	if !c.streams() || !c.sackOK || c.owed.numDSACK == 0 && c.ranges.empty() {
+		return 0
+	}
+	n := min(c.owed.numDSACK, 1)
+	for _, s := range c.recent {
+		if s.len() > 0 {
+			n++
+		}
+	}
+	return 4 + 8*min(n, (maxOptionsLen-c.timestampsLen()-4)/8)
+}
+
 // addSACK adds as many blocks as fit beside the upper's options into space bytes:
-// first the duplicate that is to be reported, then what arrived last. A full segment
-// has no space; what it leaves out a pure ACK has said already.
+// first the duplicate that is to be reported, then what arrived last.
 func (c *Conn) addSACK(o *wire.Options, space int) {
 	if !c.sackOK || c.owed.numDSACK == 0 && c.ranges.empty() {
 		return

@@ -28,7 +28,7 @@ func (c *Conn) Output(now clock.Instant, b []byte) (n int, ok bool) {
 			return 0, false
 		}
 	}
-	if c.owesSACK() && (c.sackOK || c.owed.acks > 1 || !c.dataTakesACK(now)) {
+	if c.owesSACK() && (c.owed.acks > 1 || !c.dataTakesACK(now)) {
 		return c.emitACK(now, b), true
 	}
 	if n = c.retransmit(now, b); n > 0 {
@@ -79,7 +79,7 @@ func (c *Conn) emit(now clock.Instant, b []byte, flags wire.Flags, ssn wire.Seq,
 	c.markECN(s, ssn, n)
 	c.lastXmit = now
 	wnd := c.upper.Options(now, s, ssn, n, maxOptionsLen-o.Len())
-	single := !c.owesSACK() || n > 0 && ssn == c.sndNxt && !c.sackOK && c.owed.acks == 1
+	single := !c.owesSACK() || c.streams() && n > 0 && n <= c.sendMSS() && ssn == c.sndNxt && c.owed.acks == 1
 	if flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
 		c.addSACK(o, min(maxOptionsLen, c.mtu-c.headerLen()-n))
 	}
@@ -267,6 +267,8 @@ func (c *Conn) retransmit(now clock.Instant, b []byte) int {
 	if c.windowHolds(id) {
 		return 0
 	}
+	c.trim(id)
+	c.refill(id)
 	c.planRepairs(id)
 	n := c.retransmitRun(now, b, id, false)
 	c.sentInReduction()
@@ -283,7 +285,7 @@ func (c *Conn) planRepairs(id runID) {
 	if start := b.at(id).start; !c.streams() || start == c.repairNext && start.Less(c.repairEnd) {
 		return
 	}
-	most := min(c.flow.Cwnd-b.pipe(), c.maxSegs(c.MSS()))
+	most := min(c.flow.Cwnd-b.pipe(), c.maxSegs(c.sendMSS()))
 	n, last := b.at(id).segs(), id
 	for next := b.at(id).next; next != noRun; next = b.at(next).next {
 		r := b.at(next)
@@ -302,6 +304,40 @@ func (c *Conn) planRepairs(id runID) {
 	c.repairPush = n > 1
 }
 
+// trim takes off the part of a run that the peer has acknowledged.
+func (c *Conn) trim(id runID) {
+	r := c.board.at(id)
+	if r.start.Less(c.sndUna) {
+		before := r.segs()
+		r.start = c.sndUna
+		c.board.recount(id, r.segs()-before)
+	}
+}
+
+// refill lets a segment that goes out again, and has become shorter than a full one is
+// now, take from the next of its chunk: what Linux keeps in one buffer is cut anew each
+// time it leaves.
+func (c *Conn) refill(id runID) {
+	const fate = runSACKed | runLost | runRetrans
+	b := &c.board
+	for c.streams() {
+		r := b.at(id)
+		missing := c.sendMSS() - r.payload()
+		if r.next == noRun || missing <= 0 || r.flags&runFIN != 0 {
+			return
+		}
+		n := b.at(r.next)
+		if n.flags&runJoined == 0 || (n.flags^r.flags)&fate != 0 || c.SndWndEnd().Less(n.end) {
+			return
+		}
+		if n.payload() > missing {
+			b.shift(id, missing)
+			return
+		}
+		b.merge(id)
+	}
+}
+
 // collapse lets a small segment that goes out again take along what follows it, as
 // far as a full segment goes (tcp_retrans_try_collapse).
 func (c *Conn) collapse(id runID) {
@@ -313,7 +349,7 @@ func (c *Conn) collapse(id runID) {
 		}
 		n := b.at(r.next)
 		if n.flags&runSACKed != 0 || n.segs() > 1 || n.payload() == 0 && n.flags&runFIN == 0 ||
-			r.payload()+n.payload() > c.MSS() || c.SndWndEnd().Less(n.end) {
+			r.payload()+n.payload() > c.sendMSS() || c.SndWndEnd().Less(n.end) {
 			return
 		}
 		b.merge(id)
@@ -322,13 +358,9 @@ func (c *Conn) collapse(id runID) {
 
 // retransmitRun writes the first segment of run id once more, as a repair or as a probe.
 func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID, probe bool) int {
+	c.trim(id)
 	r := c.board.at(id)
-	if r.start.Less(c.sndUna) {
-		before := r.segs()
-		r.start = c.sndUna // the peer has taken a part
-		c.board.recount(id, r.segs()-before)
-	}
-	if r.payload() > 0 && r.payload() < c.MSS() {
+	if r.payload() > 0 && r.payload() < c.sendMSS() {
 		c.collapse(id)
 		r = c.board.at(id)
 	}
@@ -340,7 +372,7 @@ func (c *Conn) retransmitRun(now clock.Instant, b []byte, id runID, probe bool) 
 			want = min(want, room) // the peer has shrunk its window
 		}
 		planned, optLen, push := c.upper.Plan(start, want)
-		n = min(want, max(c.fullMSS()-optLen, 1))
+		n = min(want, max(c.fullMSS()-c.sackLen()-optLen, 1))
 		if planned > 0 {
 			n = min(n, planned)
 		}

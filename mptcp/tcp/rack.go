@@ -219,7 +219,7 @@ func (c *Conn) onTLP(now clock.Instant) {
 // of it (tcp_snd_wnd_test).
 func (c *Conn) nextFits() bool {
 	n, _, _ := c.upper.Unsent()
-	return n > 0 && c.sendsData() && c.sndNxt.Add(min(n, c.MSS())).LessEq(c.SndWndEnd())
+	return n > 0 && c.sendsData() && c.sndNxt.Add(min(n, c.sendMSS())).LessEq(c.SndWndEnd())
 }
 
 // windowHolds reports whether the peer has shrunk its window so that a run, which is not

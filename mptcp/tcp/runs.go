@@ -214,6 +214,17 @@ func (b *scoreboard) merge(id runID) {
 	b.free = next
 }
 
+// shift moves the first k bytes of the run behind id into it.
+func (b *scoreboard) shift(id runID, k int) {
+	r, n := b.at(id), b.at(b.at(id).next)
+	before, beforeNext := r.segs(), n.segs()
+	r.end = r.end.Add(k)
+	n.start = r.end
+	r.mss = max(r.mss, r.payload())
+	b.recount(id, r.segs()-before)
+	b.recount(r.next, n.segs()-beforeNext)
+}
+
 // recount adds d segments, which r's parts have more than the whole had, to the
 // counts that r stands in.
 func (b *scoreboard) recount(id runID, d int) {

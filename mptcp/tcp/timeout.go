@@ -31,7 +31,9 @@ func (c *Conn) Advance(now clock.Instant) {
 	run(timerPersist, c.onPersist)
 	run(timerKeepalive, c.onKeepalive)
 	run(timerLinger, c.onLinger)
-	t.Expired(timerPace, now)
+	if t.Expired(timerPace, now) {
+		c.wq.waits = false
+	}
 	if t.Expired(timerDelACK, now) && c.state != StateClosed {
 		c.onDelACK()
 	}

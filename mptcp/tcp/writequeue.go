@@ -56,6 +56,7 @@ type writeQueue struct {
 	ends    bool     // the stream was closed: nothing waits (TCP_NAGLE_OFF), until then, too
 	release bool     // TCP_NODELAY was set: nothing waits (TCP_NAGLE_PUSH)
 	starved bool     // the application waits for room to write
+	waits   bool     // the next chunk does for more of the window, until an ACK or a write
 }
 
 // nagle is how a partial segment is treated.
@@ -84,6 +85,7 @@ func (c *Conn) Wrote(now clock.Instant, n, limit int, more, eor bool) (taken int
 	c.restartAfterIdle(now)
 	c.startChrono(now, chronoBusy)
 	q := &c.wq
+	q.waits = false
 	if q.end.Less(c.sndNxt) { // the first write
 		q.end, q.pushed = c.sndNxt, c.sndNxt
 	}
@@ -195,7 +197,7 @@ func (c *Conn) planned() wire.Seq { return c.startOf(c.wq.head + c.wq.chunks) }
 // sizeGoal is how large a buffer gets (tcp_xmit_size_goal): whole segments, and
 // not more than half of the largest window.
 func (c *Conn) sizeGoal() int {
-	mss := c.MSS()
+	mss := c.sendMSS()
 	return max(min(c.boundToHalf(gsoMaxSize)/mss, gsoMaxSegs)*mss, mss)
 }
 
@@ -243,7 +245,7 @@ func (c *Conn) planChunk(now clock.Instant, how nagle) bool {
 	if i >= len(q.bufs) {
 		return false
 	}
-	mss := c.MSS()
+	mss := c.sendMSS()
 	pipe := c.board.pipe() + q.segs
 	quota := min(max(c.flow.Cwnd/2, 1), c.flow.Cwnd-pipe)
 	if quota <= 0 {
@@ -271,8 +273,10 @@ func (c *Conn) planChunk(now clock.Instant, how nagle) bool {
 		if n < mss && last && !fin && !q.release && c.nagleHolds(how) {
 			return false
 		}
-	} else if !c.probeCredit && c.defers(now, n, window, most, last, fin || b.eor) {
-		return false
+	} else if !c.probeCredit {
+		if q.waits = q.waits || c.defers(now, n, window, most, last, fin || b.eor); q.waits {
+			return false
+		}
 	}
 	c.cutChunk(i, start, c.splitPoint(n, window, quota*mss, last, how))
 	c.stopChrono(now, chronoRwnd)
@@ -299,7 +303,7 @@ func (c *Conn) growBuffer(i int, start wire.Seq, size int) {
 // splitPoint returns how many of a buffer's n bytes go out as one chunk
 // (tcp_mss_split_point).
 func (c *Conn) splitPoint(n, window, most int, last bool, how nagle) int {
-	mss := c.MSS()
+	mss := c.sendMSS()
 	if n <= mss || most <= window && !last {
 		return min(n, most)
 	}
@@ -316,7 +320,7 @@ func (c *Conn) splitPoint(n, window, most int, last bool, how nagle) int {
 // cutChunk makes the first n bytes of buffer i a chunk.
 func (c *Conn) cutChunk(i int, start wire.Seq, n int) {
 	q := &c.wq
-	mss := c.MSS()
+	mss := c.sendMSS()
 	b := &q.bufs[i]
 	if rest := b.end.Sub(start) - n; rest > 0 {
 		q.bufs = append(q.bufs, buffer{})
@@ -366,7 +370,7 @@ func (c *Conn) defers(now clock.Instant, n, window, most int, last, complete boo
 	if c.flow.State >= cc.Recovery || c.board.head == noRun || now.Sub(c.lastXmit) >= deferRecent {
 		return false
 	}
-	mss := c.MSS()
+	mss := c.sendMSS()
 	cwnd := (c.flow.Cwnd - c.board.pipe() - c.wq.segs) * mss
 	limit := min(window, cwnd)
 	if limit >= most*mss || !last && limit >= n || limit >= min(c.sndWnd, c.flow.Cwnd*mss)/c.cfg.TSOWinDivisor {
@@ -436,7 +440,7 @@ func (c *Conn) chunkRoom(now clock.Instant, unsent int) int {
 			return 0
 		}
 	}
-	return min(q.bufs[q.head].end.Sub(c.sndNxt), c.MSS())
+	return min(q.bufs[q.head].end.Sub(c.sndNxt), c.sendMSS())
 }
 
 // burstOf returns the burst of the first chunk, or now if there is none.
@@ -502,7 +506,7 @@ func (c *Conn) takeProbe(n int) (marks runFlags) {
 }
 
 // Push sends what waits for company: TCP_NODELAY was set.
-func (c *Conn) Push() { c.wq.release = true }
+func (c *Conn) Push() { c.wq.release, c.wq.waits = true, false }
 
 // Uncork lets what MSG_MORE holds go as Nagle's algorithm allows: TCP_CORK was cleared.
 func (c *Conn) Uncork() { c.wq.more = false }
