@@ -480,6 +480,7 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 		c.timers.Stop(timerReorder)
 		c.stopChrono(now, chronoBusy)
 	case a.timerSet:
+	case a.advanced && a.acked == 0: // a part of a segment
 	case a.advanced:
 		c.armRTO(now)
 		if !c.timers.Armed(timerReorder) {
