@@ -34,11 +34,10 @@ type Config struct {
 	FastOpenKeys     FastOpenKeys // TCP_FASTOPEN_KEY
 	DeferAccept      int          // TCP_DEFER_ACCEPT of a listener: a third ACK without data counts after so many repetitions of the SYN/ACK
 
-	SendBuffer        int // bytes; 0 grows by need from SendBufferInitial to SendBufferMax. Of a plain stream it has room for what Linux has in its own (tcp.Conn.Memory)
-	SendBufferInitial int // bytes; 0 is 128 KiB
-	SendBufferMax     int // bytes; 0 is as much as the receive buffer
-	RecvBuffer        int // bytes of payload, a fixed window; 0 grows by need to RecvBufferMax
-	RecvBufferMax     int // bytes; 0 is 6 MiB (tcp_rmem)
+	SendBuffer    int // bytes; 0 grows by need to SendBufferMax. Fixed, a plain stream's holds what Linux's does (tcp.Conn.Memory)
+	SendBufferMax int // bytes; 0 is as much as the receive buffer
+	RecvBuffer    int // bytes of payload, a fixed window; 0 grows by need to RecvBufferMax
+	RecvBufferMax int // bytes; 0 is 6 MiB (tcp_rmem)
 
 	OpportunisticRetransmission bool
 	Penalization                bool

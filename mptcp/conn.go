@@ -2,6 +2,7 @@ package mptcp
 
 import (
 	"io"
+	"math"
 	"net/netip"
 	"time"
 
@@ -298,10 +299,16 @@ func (c *Conn) WriteRecord(p []byte, more, eor bool) (int, error) {
 // takes returns how many of n bytes that are to be written there is room for. TCP
 // itself says it of a plain stream, and takes note of them.
 func (c *Conn) takes(n int, more, eor bool) int {
-	if t := c.stream(); t != nil {
-		return t.Wrote(c.stack.now, n, c.send.limit, more, eor)
+	t, limit := c.stream(), c.send.limit
+	if !c.countsMemory() {
+		n, limit = min(n, c.free()), math.MaxInt
 	}
-	n = min(n, c.free())
+	switch {
+	case n <= 0:
+		return 0
+	case t != nil:
+		return t.Wrote(c.stack.now, n, limit, more, eor)
+	}
 	// While more than TCP_NOTSENT_LOWAT waits to be sent nothing is added
 	// (tcp_stream_memory_free).
 	if low := c.cfg.TCP.NotSentLowat; low > 0 {
@@ -325,6 +332,10 @@ func (c *Conn) append(p []byte, more bool) {
 	}
 	c.stack.touch(c)
 }
+
+// countsMemory reports whether the send buffer, which is fixed and of a plain stream,
+// holds what Linux's does: also what its buffers take beside their bytes.
+func (c *Conn) countsMemory() bool { return c.cfg.SendBuffer > 0 && c.stream() != nil }
 
 // stream returns the connection of a plain stream, nil if it is none or has ended.
 func (c *Conn) stream() *tcp.Conn {
@@ -453,7 +464,6 @@ func (s *Stack) resolve(cfg *Config) Config {
 	// the sender to reach maximum throughput."
 	// (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5).
 	c.SendBufferMax = or(c.SendBufferMax, max(c.RecvBuffer, c.RecvBufferMax))
-	c.SendBufferInitial = or(c.SendBufferInitial, 128<<10)
 	if s.env.Host.PathManager == "single-path" && c.TCP.KeepaliveIdle == 0 {
 		// Nothing else tells a receiver that its only path went silent.
 		c.TCP.KeepaliveIdle, c.TCP.KeepaliveInterval, c.TCP.KeepaliveProbes = time.Second, time.Second, 3

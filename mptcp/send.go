@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"mptcplab/mptcp/clock"
-	"mptcplab/mptcp/tcp"
 	"mptcplab/mptcp/trace"
 	"mptcplab/mptcp/window"
 	"mptcplab/mptcp/wire"
@@ -33,6 +32,9 @@ type sendWindow struct {
 	spare         [][]byte
 }
 
+// initialSendBuffer is where autotuning begins.
+const initialSendBuffer = 128 << 10
+
 // maxBuffer is by how much a plain stream may exceed the send buffer: as in Linux a
 // write that finds it not yet full fills a whole buffer of TCP's.
 const maxBuffer = 64 << 10
@@ -40,7 +42,7 @@ const maxBuffer = 64 << 10
 func (w *sendWindow) init(cfg *Config) {
 	w.limit, w.max = cfg.SendBuffer, cfg.SendBuffer
 	if w.limit == 0 {
-		w.limit, w.max = min(cfg.SendBufferInitial, cfg.SendBufferMax), cfg.SendBufferMax
+		w.limit, w.max = min(initialSendBuffer, cfg.SendBufferMax), cfg.SendBufferMax
 	}
 	w.ring = window.NewRing(0, w.max+maxBuffer)
 }
@@ -58,8 +60,8 @@ func (w *sendWindow) open(edge uint64) bool {
 // free returns how much of the send buffer is free.
 func (c *Conn) free() int {
 	w := &c.send
-	if t := c.stream(); t != nil {
-		return w.limit - t.Memory()
+	if c.countsMemory() {
+		return w.limit - c.stream().Memory()
 	}
 	return w.limit - int(w.end-w.una)
 }
@@ -134,7 +136,7 @@ func (c *Conn) freed(now clock.Instant) {
 // as in Linux, but one segment if all was sent, for then the subflows wait, too.
 func (c *Conn) enoughRoom() int {
 	w := &c.send
-	if w.nxt == w.end && !c.streaming() {
+	if w.nxt == w.end && !c.countsMemory() {
 		return min(w.limit/3, c.mss())
 	}
 	return w.limit / 3
@@ -146,7 +148,7 @@ func (c *Conn) enoughRoom() int {
 // paths. This permits all subflows to continue at full speed while a packet is
 // fast-retransmitted on the maximum RTT path."
 // (https://www.rfc-editor.org/rfc/rfc8684#section-3.3.4). With one subflow it is
-// its cwnd; where TCP counts memory each segment may be a buffer of its own.
+// its cwnd.
 func (c *Conn) bandwidthDelay() int {
 	longest := c.maxSRTT()
 	sum := 0
@@ -155,11 +157,7 @@ func (c *Conn) bandwidthDelay() int {
 			continue
 		}
 		f := sf.tcp.Flow()
-		segment := f.MSS
-		if c.streaming() {
-			segment += tcp.BufferOverhead
-		}
-		sum += int(int64(f.Cwnd*segment) * int64(longest/time.Microsecond) / max(1, int64(max(sf.tcp.SRTT(), minSRTT)/time.Microsecond)))
+		sum += int(int64(f.Cwnd*f.MSS) * int64(longest/time.Microsecond) / max(1, int64(max(sf.tcp.SRTT(), minSRTT)/time.Microsecond)))
 	}
 	return sum
 }

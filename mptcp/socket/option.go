@@ -306,7 +306,7 @@ func (l *Layer) option(fd, level, name int) (int, Errno) {
 	case option{SOLSocket, SOTimestamping}:
 		return f.reports.stamping, OK
 	case option{SOLSocket, SOSndBuf}:
-		return or(c.SendBuffer, c.SendBufferInitial), OK
+		return or(c.SendBuffer, c.SendBufferMax), OK
 	case option{SOLSocket, SORcvBuf}:
 		return or(2*c.RecvBuffer, c.RecvBufferMax), OK
 	case option{SOLSocket, SOType}:

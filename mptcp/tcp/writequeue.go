@@ -28,9 +28,9 @@ const (
 	deferSoon    = time.Millisecond // and the next ACK is due that soon
 )
 
-// BufferOverhead is what a buffer takes of the send buffer beside its bytes: struct
+// bufferOverhead is what a buffer takes of the send buffer beside its bytes: struct
 // sk_buff, the room for headers and what follows it (SKB_TRUESIZE).
-const BufferOverhead = 832
+const bufferOverhead = 832
 
 // buffer is a part of the unsent bytes: an skb of Linux.
 type buffer struct {
@@ -155,7 +155,7 @@ func (c *Conn) Memory() int {
 
 // memory is Memory if what was written goes up to end.
 func (c *Conn) memory(end wire.Seq) int {
-	return end.Sub(c.sndUna) + BufferOverhead*(len(c.wq.bufs)-c.wq.head+c.board.buffers)
+	return end.Sub(c.sndUna) + bufferOverhead*(len(c.wq.bufs)-c.wq.head+c.board.buffers)
 }
 
 // tailBuffer returns the buffer that takes the next bytes: the last, if it has
