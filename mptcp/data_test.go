@@ -405,17 +405,25 @@ func TestChecksum(t *testing.T) {
 }
 
 // MP_FAIL rides on an ACK, which may get lost: it is repeated, and if the infinite
-// mapping does not come the subflow is reset. Nothing is DATA_ACKed meanwhile.
+// mapping does not come the subflow is reset. Nothing is DATA_ACKed meanwhile, and what
+// the peer has taken without a DATA_ACK is not sent again: to a byte stream it were new.
 func TestFailRepeated(t *testing.T) {
 	p := newPeer(t, scriptHost)
 	x, c, key := p.accepted(wire.CapSHA256 | wire.CapChecksum)
 	p.flush()
+	if _, err := c.Write([]byte("taken"), false); err != nil {
+		t.Fatal(err)
+	}
+	first := x.get()
 	x.putAt(0, withChecksum(mapped(key, 0, 0, 0, 3), "abc"), "aXc")
 	x.putAt(3, withChecksum(mapped(key, 0, 3, 3, 3), "def"), "def")
 	p.wait(time.Minute)
 	fails, rst := 0, false
 	for len(p.out) > 0 {
 		s := p.next()
+		if len(s.Payload) > 0 && s.Seq != first.Seq {
+			t.Errorf("sent again: %s", s.String())
+		}
 		if s.Options.Has&wire.HasMPFail != 0 && s.Flags&wire.RST == 0 {
 			fails++
 		}

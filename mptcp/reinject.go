@@ -149,15 +149,6 @@ func (c *Conn) watchWindow(now clock.Instant) {
 	}
 }
 
-// probeWindow asks on all subflows that do not ask by themselves.
-func (c *Conn) probeWindow() {
-	for _, sf := range c.subflows {
-		if sf.usable() {
-			sf.tcp.Probe()
-		}
-	}
-}
-
 // minDataFINTimeout is Linux's TCP_RTO_MIN.
 const minDataFINTimeout = 200 * time.Millisecond
 
@@ -189,10 +180,8 @@ func (c *Conn) retransmit(now clock.Instant) {
 	}
 	c.rtxTries++
 	if c.shut() {
-		if w := &c.send; c.windowLeft() > 0 {
-			w.crumb, c.again = true, true
-		} else {
-			c.probeWindow()
+		if c.windowLeft() > 0 { // if not, each subflow's TCP asks by itself
+			c.send.crumb, c.again = true, true
 		}
 	} else if c.send.una == c.send.end {
 		c.ackAll() // with the DATA_FIN
