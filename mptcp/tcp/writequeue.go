@@ -49,9 +49,9 @@ type writeQueue struct {
 	head    int      // of bufs: before it all is sent
 	chunks  int      // of those from head on are chunks
 	segs    int      // of the chunks, not sent yet
-	begun   bool     // of the first chunk a segment was sent
 	end     wire.Seq // of what was written (write_seq)
 	pushed  wire.Seq // where PSH was set last (pushed_seq)
+	begun   bool     // of the first chunk a segment was sent
 	more    bool     // MSG_MORE, until the next event
 	ends    bool     // the stream was closed: nothing waits (TCP_NAGLE_OFF), until then, too
 	release bool     // TCP_NODELAY was set: nothing waits (TCP_NAGLE_PUSH)
