@@ -15,6 +15,7 @@ type rackState struct {
 	rtt        time.Duration // of the run delivered last
 	rttBurst   uint32
 	valid      bool
+	advanced   bool // something was delivered since an ACK made us look for losses
 	reordering bool // seen on this connection
 	dsackSeen  bool
 	reoWndMult int
@@ -45,6 +46,7 @@ func (c *Conn) rackDelivered(now clock.Instant, r *run) {
 	}
 	// Linux takes the round trip of whatever is delivered; RFC 8985 only that of
 	// what was sent last. Ties of the clock are broken by the order of transmission.
+	k.advanced = true
 	k.rtt, k.rttBurst = rtt, r.burst
 	if !k.valid || k.order < r.order {
 		k.sentAt, k.order = r.sentAt, r.order

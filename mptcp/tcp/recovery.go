@@ -187,6 +187,10 @@ func (c *Conn) identifyLoss(now clock.Instant, a *ackEvent) {
 		return
 	}
 	if c.sackOK {
+		if !c.rack.advanced && c.streams() {
+			return // an ACK that delivers nothing loses nothing (tcp_rack_mark_lost)
+		}
+		c.rack.advanced = false
 		before := b.retrans
 		c.rackDetectLoss(now)
 		a.lostRetrans = a.lostRetrans || b.retrans < before
