@@ -91,49 +91,47 @@ func shareBottleneck(t *testing.T, cc string, rtt time.Duration, bdps float64, l
 }
 
 // TestFairness: two flows of one kind that start together share a bottleneck with a
-// Jain's index of at least 0.98 over 60 s, on each path. BBR's figures are for information.
+// Jain's index of at least 0.98 over 60 s, on each path.
 func TestFairness(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes of packets")
 	}
-	for cc, least := range map[string]float64{"reno": 0.98, "cubic": 0.98, "bbr": 0} {
+	for _, cc := range []string{"reno", "cubic"} {
 		for _, rtt := range []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond} {
 			for _, bdps := range []float64{0.5, 1, 2} {
 				got := shareBottleneck(t, cc, rtt, bdps, 0)
 				index := jain(got)
 				t.Logf("%-5s %v, %g BDP: Jain's index %.4f, %.2f and %.2f Mbit/s", cc, rtt, bdps, index, got[0]*8/60e6, got[1]*8/60e6)
-				if index < least {
-					t.Errorf("%s, %v, %g BDP: Jain's index %.4f, want %.2f", cc, rtt, bdps, index, least)
+				if index < 0.98 {
+					t.Errorf("%s, %v, %g BDP: Jain's index %.4f, want 0.98", cc, rtt, bdps, index)
 				}
 			}
 		}
 	}
 }
 
-// TestFairnessToALateFlow: as TestFairness, the second flow starting by so many steps
-// of 43 ms after the first. Where packets come to a full drop-tail queue at the very
+// TestFairnessToALateFlow: as TestFairness, the second flow starting up to two seconds
+// after the first. Where packets come to a full drop-tail queue at the very
 // instants at which room is made, their phase says who loses (Floyd and Jacobson, "On
 // Traffic Phase Effects in Packet-Switched Gateways", 1992). Reno does not mind, since
 // both flows grow in each round-trip time and so both lose; a CUBIC flow near its
-// W_max stands still, and the other loses alone. So of CUBIC's starts the median counts.
+// W_max stands still, and the other loses alone. So the median of the starts counts.
 func TestFairnessToALateFlow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes of packets")
 	}
-	for cc, starts := range map[string]int{"reno": 3, "cubic": 20} {
-		var indexes []float64
-		for i := range starts {
-			later := time.Duration(i) * 43 * time.Millisecond
-			got := shareBottleneck(t, cc, 40*time.Millisecond, 1, later)
-			indexes = append(indexes, jain(got))
-			t.Logf("%-5s %v apart: Jain's index %.4f, %.2f and %.2f Mbit/s", cc, later, jain(got), got[0]*8/60e6, got[1]*8/60e6)
-		}
-		slices.Sort(indexes)
-		n := len(indexes)
-		median := (indexes[(n-1)/2] + indexes[n/2]) / 2
-		t.Logf("%s: Jain's index from %.4f to %.4f, %.4f in the median", cc, indexes[0], indexes[n-1], median)
-		if median < 0.98 {
-			t.Errorf("%s: Jain's index %.4f in the median, want 0.98", cc, median)
-		}
+	const starts = 20
+	var indexes []float64
+	for i := range starts {
+		later := time.Duration(i+1) * 101 * time.Millisecond
+		got := shareBottleneck(t, "cubic", 40*time.Millisecond, 1, later)
+		indexes = append(indexes, jain(got))
+		t.Logf("%5v apart: Jain's index %.4f, %.2f and %.2f Mbit/s", later, jain(got), got[0]*8/60e6, got[1]*8/60e6)
+	}
+	slices.Sort(indexes)
+	median := (indexes[starts/2-1] + indexes[starts/2]) / 2
+	t.Logf("Jain's index from %.4f to %.4f, %.4f in the median", indexes[0], indexes[starts-1], median)
+	if median < 0.98 {
+		t.Errorf("Jain's index %.4f in the median, want 0.98", median)
 	}
 }
