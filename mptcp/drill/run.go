@@ -281,7 +281,7 @@ type sysctls struct {
 
 // defaultSysctls is what defaults.sh sets.
 func defaultSysctls() sysctls {
-	return sysctls{mptcp.Config{TCP: tcp.Config{CubicAsLinux: true, SYNRetries: 5, SYNACKRetries: 5, SYNLinearTimeouts: 4, MaxWindow: 15728640, NoIdleRestart: true, ECN: tcp.ECNOff}, RecvBufferMax: 15728640, SendBuffer: 262144}}
+	return sysctls{mptcp.Config{TCP: tcp.Config{AsLinux: true, SYNRetries: 5, SYNACKRetries: 5, SYNLinearTimeouts: 4, MaxWindow: 15728640, NoIdleRestart: true, ECN: tcp.ECNOff}, RecvBufferMax: 15728640, SendBuffer: 262144}}
 }
 
 func (s *sysctls) config() mptcp.Config { return s.cfg }

@@ -491,7 +491,7 @@ func (c *Conn) rearm(now clock.Instant, a *ackEvent) {
 		// one had no chance yet.
 		c.armRTO(now)
 		c.timers.Stop(timerTLP)
-	case c.board.sacked > 0:
+	case c.board.sacked > 0 && !c.cfg.AsLinux:
 		// No probe if "segments have been SACKed": the reordering timer takes over
 		// (https://www.rfc-editor.org/rfc/rfc8985#section-7.2).
 		c.timers.Stop(timerTLP)

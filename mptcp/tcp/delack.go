@@ -159,9 +159,6 @@ func (c *Conn) ackDelay() time.Duration {
 		return tick
 	}
 	d := c.ato
-	if d == 0 {
-		return tick // nothing is known of the peer's rhythm: it was a FIN
-	}
 	if c.rtt.srtt8 != 0 {
 		d = min(d, max(c.rtt.smoothed(), minATO))
 	}

@@ -47,7 +47,7 @@ func newConn(now clock.Instant, p Params, u Upper) *Conn {
 	c.tsOK, c.sackOK, c.wsOK = !c.cfg.NoTimestamps, !c.cfg.NoSACK, !c.cfg.NoWindowScaling
 	c.rtt.rto = initialRTO
 	c.rcvScale = uint8(c.cfg.WScale)
-	c.flow = cc.Flow{Cwnd: c.cfg.InitialCwnd, SSThresh: cc.MaxSSThresh, MSS: c.MSS(), AsLinux: c.cfg.CubicAsLinux}
+	c.flow = cc.Flow{Cwnd: c.cfg.InitialCwnd, SSThresh: cc.MaxSSThresh, MSS: c.MSS(), AsLinux: c.cfg.AsLinux}
 	c.ctrl = c.family.New(&c.flow, now)
 	c.lastDataRecv, c.lastAckRecv, c.flow.LastSent = now, now, now
 	return c

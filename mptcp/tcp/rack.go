@@ -153,7 +153,7 @@ func (c *Conn) onReorderTimer(now clock.Instant) {
 func (c *Conn) armTLP(now clock.Instant, advancing bool) {
 	armed := c.timers.Armed(timerTLP)
 	c.timers.Stop(timerTLP)
-	if !c.sackOK || c.board.packets == 0 || c.board.sacked != 0 || c.holdsSYNACK() ||
+	if !c.sackOK || c.board.packets == 0 || c.board.sacked != 0 && !c.cfg.AsLinux || c.holdsSYNACK() ||
 		c.flow.State != cc.Open && c.flow.State != cc.CWR || !c.sendsData() && !c.finSent {
 		if armed && c.streams() && c.board.packets > 0 {
 			c.resumeRTO(now)
@@ -199,10 +199,9 @@ func (c *Conn) onTLP(now clock.Instant) {
 		return
 	}
 	switch {
-	case c.tlpHigh != 0 || c.tlpBlind:
+	case c.tlpHigh != 0 || c.tlpBlind && !c.cfg.AsLinux:
 		// One at a time, and none before an RTT sample: "loss probe retransmissions do not
-		// prevent taking the RTT samples necessary to adapt SRTT" (7.3). Linux does
-		// without the second rule.
+		// prevent taking the RTT samples necessary to adapt SRTT" (7.3).
 		c.resumeRTO(now)
 		return
 	case c.nextFits():
