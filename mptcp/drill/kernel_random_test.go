@@ -259,18 +259,18 @@ func randomScript(seed uint64) string {
 // author writes a random script and keeps what the stack may have sent at most.
 type author struct {
 	*rand.Rand
-	b        strings.Builder
-	written  int   // bytes, and the FIN
-	ends     []int // of the segments not acknowledged, as if each write had its own
-	acked    int
-	sent     int // by the peer, in order
-	mss      int
-	fin      bool // the peer's is sent
-	sack, ts bool
-	scale    int
-	window   int // of the peer, scaled
-	closed   bool
-	read     int
+	b       strings.Builder
+	written int   // bytes, and the FIN
+	ends    []int // of the segments not acknowledged, as if each write had its own
+	acked   int
+	sent    int // by the peer, in order
+	mss     int
+	fin     bool // the peer's is sent
+	sack    bool
+	scale   int // of the peer; -1: none
+	window  int // of the peer, scaled
+	closed  bool
+	read    int // bytes, by the application
 }
 
 func (g *author) line(format string, args ...any) { fmt.Fprintf(&g.b, format+"\n", args...) }
@@ -284,48 +284,38 @@ func (g *author) wait() string {
 	return fmt.Sprintf("+.%03d", pick(g, 3, 3, 3, 11, 17, 23, 61, 73, 117, 131, 317, 730))
 }
 
-func (g *author) options(syn bool) string {
-	var o []string
-	if syn {
-		o = append(o, fmt.Sprintf("mss %d", g.mss))
-		if g.sack {
-			o = append(o, "sackOK")
-		} else {
-			o = append(o, "nop", "nop")
-		}
-		if g.ts {
-			o = append(o, "TS val 100 ecr 0")
-		} else {
-			o = append(o, "nop", "nop")
-		}
-		if g.scale >= 0 {
-			o = append(o, "nop", fmt.Sprintf("wscale %d", g.scale))
-		}
+// synOptions are those of the peer's SYN.
+func (g *author) synOptions() string {
+	o := fmt.Sprintf("<mss %d", g.mss)
+	if g.sack {
+		o += ",sackOK,nop,nop"
+	} else {
+		o += ",nop,nop,nop,nop"
 	}
-	return "<" + strings.Join(o, ",") + ">"
+	if g.scale >= 0 {
+		o += fmt.Sprintf(",nop,wscale %d", g.scale)
+	}
+	return o + ">"
 }
 
+// begin opens the connection, as server or as client.
 func (g *author) begin() {
 	g.mss = pick(g, 1000, 1460, 536)
-	g.sack, g.ts = g.chance(70), false
+	g.sack = g.chance(70)
 	g.scale = pick(g, -1, 0, 7, 7, 7)
 	g.window = pick(g, 65535, 65535, 20000, 5000, 1000)
 	if g.scale > 0 {
 		g.window = pick(g, 500, 65535, 1000, 50)
 	}
-	var sysctls []string
 	if g.chance(20) {
-		sysctls = append(sysctls, "sysctl -q net.ipv4.tcp_ecn=1")
-	}
-	if len(sysctls) > 0 {
-		g.line("`%s`", strings.Join(sysctls, "\n"))
+		g.line("`sysctl -q net.ipv4.tcp_ecn=1`")
 	}
 	if g.chance(60) {
 		g.line("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3")
 		g.line("+0 setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0")
 		g.line("+0 bind(3, ..., ...) = 0")
 		g.line("+0 listen(3, 1) = 0")
-		g.line("+0 < S 0:0(0) win %d %s", min(g.window, 65535), g.options(true))
+		g.line("+0 < S 0:0(0) win %d %s", min(g.window, 65535), g.synOptions())
 		g.line("+0 > S. 0:0(0) ack 1 <...>")
 		g.line("%s < . 1:1(0) ack 1 win %d", pick(g, "+.02", "+.1"), g.window)
 		g.line("+0 accept(3, ..., ...) = 4")
@@ -335,13 +325,12 @@ func (g *author) begin() {
 		g.line("+0 fcntl(4, F_SETFL, O_RDWR|O_NONBLOCK) = 0")
 		g.line("+0 connect(4, ..., ...) = -1 EINPROGRESS (Operation now in progress)")
 		g.line("+0 > S 0:0(0) <...>")
-		g.line("%s < S. 0:0(0) ack 1 win %d %s", pick(g, "+.02", "+.1"), min(g.window, 65535), g.options(true))
+		g.line("%s < S. 0:0(0) ack 1 win %d %s", pick(g, "+.02", "+.1"), min(g.window, 65535), g.synOptions())
 		g.line("+0 > . 1:1(0) ack 1 <...>")
 	}
 	if g.chance(20) {
 		g.line("+0 setsockopt(4, SOL_TCP, TCP_NODELAY, [1], 4) = 0")
 	}
-	g.acked = 0
 }
 
 // unread is what the application may read at most.
