@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -45,7 +44,7 @@ The exit status is 1 if a script fails.`,
 				return exit(exitUsage, err)
 			}
 			if len(files) == 0 {
-				return exit(exitUsage, errors.New("no scripts there"))
+				return exit(exitUsage, fmt.Errorf("no scripts (*.pkt) in %s", strings.Join(args, ", ")))
 			}
 			failed, err := drill.Suite(cmd.OutOrStdout(), files, drill.Options{Defines: words, Mode: mode, TAP: tap})
 			switch {
