@@ -38,7 +38,7 @@ import (
 // Config is what one connection is told; zero values are the defaults.
 type Config struct {
 	CongestionControl string        // "" is cubic
-	AsLinux           bool          // also where RFC 8985, 9406 and 9438 have it otherwise
+	AsLinux           bool          // also where RFC 5961, 8985, 9406 and 9438 have it otherwise
 	InitialCwnd       int           // segments; 0 is 10 (RFC 6928)
 	RTOMin            time.Duration // 0 is 200 ms (Linux): RTO = SRTT + max(4 RTTVAR, RTOMin)
 	RTOMax            time.Duration // 0 is 120 s (Linux)

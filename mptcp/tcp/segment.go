@@ -76,7 +76,7 @@ func (c *Conn) acceptable(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 			c.answerOld(now, s, seq)
 			return false
 		}
-		return c.ResetFits(seq)
+		return c.resetFits(seq)
 	}
 	return true
 }
@@ -117,7 +117,7 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 		// expected sequence number (RCV.NXT), then TCP MUST reset the connection";
 		// if it is merely in the window, "send an acknowledgment (challenge ACK)"
 		// (https://www.rfc-editor.org/rfc/rfc5961#section-3.2).
-		if c.ResetFits(seq) {
+		if c.resetFits(seq) {
 			c.resetReceived(now, s)
 		} else {
 			c.challenge(now)
@@ -135,10 +135,13 @@ func (c *Conn) checkFlags(now clock.Instant, s *wire.Segment, seq wire.Seq) bool
 	return s.Flags&wire.ACK != 0
 }
 
-// ResetFits reports whether a RST has a number (seq, less the peer's initial one) that only the peer can know. As in Linux
-// that is also one which shows that ACKs of ours were lost: the right edge of what we
-// SACKed, and the number of the FIN (tcp_reset_check).
-func (c *Conn) ResetFits(seq wire.Seq) bool {
+// resetFits reports whether a RST has the number that only the peer can know, as RFC
+// 5961 has it. As in Linux that is also one which shows that ACKs of ours were lost: the
+// right edge of what we SACKed, and the number of the FIN (tcp_reset_check).
+func (c *Conn) resetFits(seq wire.Seq) bool {
+	if !c.cfg.AsLinux {
+		return seq == c.rcvNxt
+	}
 	switch c.state {
 	case StateCloseWait, StateLastAck, StateClosing:
 		if seq.Add(1) == c.rcvNxt {
